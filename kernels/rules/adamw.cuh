@@ -1,0 +1,37 @@
+// AdamW (Loshchilov & Hutter 2019, Algorithm 2; the order of torch.optim.AdamW), and Adam, its L2 form.
+// twin: src/rules/adamw.rs
+//
+//   g ← g + λp  (L2 only)
+//   m ← m + (1-β₁)(g - m)        v ← v + (1-β₂)(g² - v)
+//   p ← (1 - lr·λ) p - lr/(1-β₁ᵗ) · m / (√v / √(1-β₂ᵗ) + ε)        (without L2; with it the first factor is 1)
+#pragma once
+#include "rules/common.cuh"
+
+struct AdamW {
+    struct Hyper { double lr, beta1, beta2, eps, weight_decay, decay; };
+    struct Carry {};
+    template <class T> struct Scalars { T l2, keep, one_minus_beta1, one_minus_beta2, inverse_root_bias2, eps, step_size; };
+    template <class T> struct State { T m, v; };
+
+    static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
+        double bias1 = 1.0 - powi(h.beta1, t);
+        double bias2 = 1.0 - powi(h.beta2, t);
+        return {
+            .l2 = select(h.decay == DECAY_L2, h.weight_decay, 0.0),
+            .keep = 1.0 - h.lr * select(h.decay == DECAY_DECOUPLED, h.weight_decay, 0.0),
+            .one_minus_beta1 = 1.0 - h.beta1,
+            .one_minus_beta2 = 1.0 - h.beta2,
+            .inverse_root_bias2 = 1.0 / sqrt(bias2),
+            .eps = h.eps,
+            .step_size = h.lr / bias1,
+        };
+    }
+
+    template <class T> static __device__ T update(const Scalars<T>& s, T p, T g, State<T>& state) {
+        T d = fma(s.l2, p, g);
+        state.m = fma(s.one_minus_beta1, d - state.m, state.m);
+        state.v = fma(s.one_minus_beta2, d * d - state.v, state.v);
+        T denominator = fma(sqrt(state.v), s.inverse_root_bias2, s.eps);
+        return fma(-s.step_size, state.m / denominator, p * s.keep);
+    }
+};

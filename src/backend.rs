@@ -1,0 +1,211 @@
+//! What both backends do for an optimizer, and how a tensor is cut into the chunks they share.
+
+use std::ops::Range;
+
+use crate::element::{Element, Real};
+use crate::error::{ErrorKind, Result};
+use crate::memory::{View, ViewMut};
+
+/// Elements of a chunk: the unit of work of a CUDA block and of a CPU task, and of every partial sum.
+pub(crate) const CHUNK: u64 = 16384;
+
+/// Chunks begin at multiples of this many elements of memory, so that no two chunks share a sector (32 bytes).
+pub(crate) const CHUNK_PHASE: u64 = 16;
+
+/// The chunks of a tensor of `length` elements whose first element lies `phase` elements behind a multiple of
+/// [`CHUNK_PHASE`] in memory: every chunk but the first begins at such a multiple.
+pub(crate) fn chunks(length: u64, phase: u64) -> impl Iterator<Item = Range<u64>> {
+    let bound = move |chunk: u64| (chunk * CHUNK).saturating_sub(phase).min(length);
+    let count = if length == 0 { 0 } else { (length + phase).div_ceil(CHUNK) };
+    (0..count).map(move |chunk| bound(chunk)..bound(chunk + 1))
+}
+
+/// What a backend knows of a tensor.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slot {
+    /// Elements.
+    pub(crate) length: u64,
+    /// Position of the first element in the tensor that this is a shard of.
+    pub(crate) first: u64,
+    /// The group whose settings hold for the tensor.
+    pub(crate) group: usize,
+}
+
+/// What a backend keeps of a tensor from step to step.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct TensorState<T: Real> {
+    /// Steps taken.
+    pub(crate) steps: u64,
+    /// The rule's `Carry`.
+    pub(crate) carry: Vec<f64>,
+    /// The rule's state arrays, in the order of its `State`.
+    pub(crate) arrays: Vec<Vec<T>>,
+}
+
+/// The addresses of a tensor's arguments in a step.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Bound {
+    pub(crate) parameter: u64,
+    pub(crate) gradient: Option<u64>,
+}
+
+/// Looks for arguments of a step that are not aligned to their elements, and for two that share memory although one is
+/// written.
+pub(crate) fn check_memory<P: Element, G: Element>(slots: &[Slot], bound: &[Bound]) -> Result<()> {
+    let mut spans = Vec::with_capacity(2 * slots.len());
+    for (position, (slot, bound)) in slots.iter().zip(bound).enumerate() {
+        spans.push(Span::parameter::<P>(position, bound.parameter, slot.length));
+        spans.extend(bound.gradient.map(|gradient| Span::gradient::<G>(position, gradient, slot.length)));
+    }
+    check_spans(spans)
+}
+
+/// The memory of one argument of a step.
+#[derive(Clone, Copy, Debug)]
+struct Span {
+    start: u64,
+    end: u64,
+    element: u64,
+    position: usize,
+    written: bool,
+}
+
+impl Span {
+    /// The memory of a parameter: `length` elements at an address.
+    fn parameter<T>(position: usize, address: u64, length: u64) -> Self {
+        let element = size_of::<T>() as u64;
+        Self { start: address, end: address.saturating_add(length * element), element, position, written: true }
+    }
+
+    /// The memory of a gradient.
+    fn gradient<T>(position: usize, address: u64, length: u64) -> Self {
+        Self { written: false, ..Self::parameter::<T>(position, address, length) }
+    }
+
+    fn name(&self) -> String {
+        format!("{} {}", if self.written { "parameter" } else { "gradient" }, self.position)
+    }
+}
+
+fn check_spans(mut spans: Vec<Span>) -> Result<()> {
+    spans.retain(|span| span.start < span.end);
+    if let Some(span) = spans.iter().find(|span| span.start % span.element != 0) {
+        return Err(ErrorKind::Misaligned { what: span.name(), address: span.start, alignment: span.element }.into());
+    }
+    spans.sort_unstable_by_key(|span| (span.start, !span.written, span.position));
+    // The spans seen so far that reach farthest, written ones and all: a new span overlaps one only if it overlaps that.
+    let mut farthest: Option<Span> = None;
+    let mut farthest_written: Option<Span> = None;
+    for span in spans {
+        let other = if span.written { farthest } else { farthest_written };
+        if let Some(other) = other.filter(|other| span.start < other.end) {
+            return Err(ErrorKind::Overlap {
+                first: other.name(),
+                first_start: other.start,
+                first_end: other.end,
+                second: span.name(),
+                second_start: span.start,
+                second_end: span.end,
+            }
+            .into());
+        }
+        let reaches_farther = |old: &Option<Span>| old.is_none_or(|old| old.end < span.end);
+        if reaches_farther(&farthest) {
+            farthest = Some(span);
+        }
+        if span.written && reaches_farther(&farthest_written) {
+            farthest_written = Some(span);
+        }
+    }
+    Ok(())
+}
+
+/// The tensors of an optimizer on a device: their states, counters and the step itself.
+///
+/// The caller has checked every argument: positions, lengths, devices, overlap.
+pub(crate) trait Backend<P: Element, G: Element>: Send {
+    /// Adds a tensor with a state of zeros, behind the others.
+    fn add(&mut self, slot: Slot) -> Result<()>;
+
+    /// Removes the tensor at a position; those behind it move up.
+    fn remove(&mut self, position: usize) -> Result<()>;
+
+    /// Moves the tensor at a position to another group.
+    fn regroup(&mut self, position: usize, group: usize);
+
+    /// Sets what holds for each group: the factor of its gradients, then its rule's `Hyper`.
+    fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()>;
+
+    /// Steps every tensor that has a gradient.
+    fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()>;
+
+    /// Steps of the optimizer itself.
+    fn steps(&self) -> Result<u64>;
+
+    /// Sets the steps of the optimizer itself.
+    fn set_steps(&mut self, steps: u64) -> Result<()>;
+
+    /// What is kept of the tensor at a position.
+    fn read(&self, position: usize) -> Result<TensorState<P::Real>>;
+
+    /// Replaces what is kept of the tensor at a position.
+    fn write(&mut self, position: usize, state: TensorState<P::Real>) -> Result<()>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(spans: &[Span]) -> String {
+        check_spans(spans.to_vec()).map_or_else(|error| error.to_string(), |()| "nothing".to_owned())
+    }
+
+    #[test]
+    fn shared_memory_is_refused_where_it_is_written() {
+        let p = |position, address| Span::parameter::<f32>(position, address, 4);
+        let g = |position, address| Span::gradient::<f32>(position, address, 4);
+        assert_eq!(refused(&[p(0, 0x100), p(1, 0x110), g(0, 0x120), g(1, 0x120)]), "nothing");
+        assert_eq!(
+            refused(&[p(0, 0x100), p(1, 0x100)]),
+            "parameter 0 (0x100 to 0x110) overlaps parameter 1 (0x100 to 0x110)"
+        );
+        assert_eq!(
+            refused(&[p(3, 0x10c), p(1, 0x100)]),
+            "parameter 1 (0x100 to 0x110) overlaps parameter 3 (0x10c to 0x11c)"
+        );
+        assert_eq!(
+            refused(&[p(0, 0x100), g(0, 0x104)]),
+            "parameter 0 (0x100 to 0x110) overlaps gradient 0 (0x104 to 0x114)"
+        );
+        assert_eq!(
+            refused(&[g(0, 0x100), g(1, 0x108), p(0, 0x114)]),
+            "gradient 1 (0x108 to 0x118) overlaps parameter 0 (0x114 to 0x124)"
+        );
+        let whole = Span::gradient::<f32>(2, 0x100, 100);
+        assert_eq!(
+            refused(&[whole, g(1, 0x104), p(0, 0x180)]),
+            "gradient 2 (0x100 to 0x290) overlaps parameter 0 (0x180 to 0x190)"
+        );
+        assert_eq!(refused(&[Span::parameter::<f32>(0, 0x100, 0), p(1, 0x100)]), "nothing");
+        assert_eq!(
+            refused(&[p(2, 0x102)]),
+            "parameter 2 stands at 0x102, which is no multiple of its element's 4 bytes"
+        );
+    }
+
+    #[test]
+    fn chunks_cover_the_tensor_and_begin_aligned() {
+        for length in [0, 1, 15, CHUNK - 1, CHUNK, CHUNK + 1, 3 * CHUNK - 7, 1 << 40] {
+            for phase in [0, 1, 15] {
+                let mut end = 0;
+                for (n, chunk) in chunks(length, phase).take(5).enumerate() {
+                    assert_eq!(chunk.start, end);
+                    assert!(chunk.end > chunk.start && chunk.end - chunk.start <= CHUNK);
+                    assert!(n == 0 || (chunk.start + phase) % CHUNK_PHASE == 0);
+                    end = chunk.end;
+                }
+                assert!(end == length || length > 4 * CHUNK, "{length} elements, phase {phase}: covered {end}");
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! The CPU twins of the kernels: the reference they are tested against, and what runs where there is no GPU.
+
+pub(crate) mod optim;

@@ -1,0 +1,4 @@
+mod one_pass;
+mod step;
+
+pub(crate) use step::CpuBackend;

@@ -1,0 +1,34 @@
+//! The CUDA side: launches of the kernels in `kernels/`.
+//!
+//! What each kernel is owed, which the SAFETY comments of this folder cite. Pointers are device addresses of the stream's
+//! device; `n` tensors, `c` chunks; a rule has `H` settings, `K` carried scalars, `S` scalars and `A` state arrays; `T` is
+//! the arithmetic type.
+//!
+//! | kernel | argument | size | alignment | access |
+//! |---|---|---|---|---|
+//! | `<rule>_tick_<T>` | tensor table | n rows of 40 + 8·A bytes | 8 | read |
+//! | (1 thread a tensor, | n | u64 | | |
+//! | at least one block) | groups | a row of 1 + H f64 for every group a tensor names | 8 | read |
+//! | | counters | 1 + n u64 | 8 | read, written |
+//! | | carries | n rows of K f64 | 8 | read, written |
+//! | | scalars | n rows of 1 + S `T` | T | written |
+//! | `<rule>_<parameter>_<gradient>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | as above | 8 | read |
+//! | | scalars | as above, after the tick | T | read |
+//!
+//! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
+//! gradient (read), A state arrays (read, written), each aligned to its element and none overlapping another. Every chunk
+//! names a row, lies inside its length, and shares no element with another chunk; all but a tensor's first begin at a
+//! multiple of 16 elements of the parameter's memory. A row claims IN_PHASE only where all its arrays' addresses, counted
+//! in elements, agree modulo 16 / size of `T`.
+
+#![allow(unsafe_code)]
+
+mod modules;
+pub(crate) mod optim;
+mod raw;
+
+/// The embedded kernels: a name and the text of its PTX.
+mod embedded {
+    include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+}

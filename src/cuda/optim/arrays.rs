@@ -1,0 +1,143 @@
+//! What lies in device memory from step to step: counters and carries in one array each, the states a tensor each.
+
+use bytemuck::Zeroable;
+use cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, ValidAsZeroBits};
+
+use super::tables::StateLayout;
+use crate::backend::TensorState;
+use crate::device::Cuda;
+use crate::element::Real;
+use crate::error::Result;
+
+/// One row of each array for every tensor, with room for more.
+pub(super) struct Counters<T: Real> {
+    /// The optimizer's own counter, then one of each tensor.
+    pub(super) steps: CudaSlice<u64>,
+    /// Rows of carried scalars; at least one element.
+    pub(super) carries: CudaSlice<f64>,
+    /// Rows of scalars, which every tick writes anew.
+    pub(super) scalars: CudaSlice<T>,
+    /// Rows.
+    room: usize,
+    carry: usize,
+    scalars_of_row: usize,
+}
+
+impl<T: Real> Counters<T> {
+    /// Zeros, for `room` tensors with rows of `carry` carried scalars and `scalars` scalars.
+    pub(super) fn new(cuda: &Cuda, room: usize, carry: usize, scalars: usize) -> Result<Self> {
+        Ok(Self {
+            steps: zeros(cuda, 1 + room)?,
+            carries: zeros(cuda, (room * carry).max(1))?,
+            scalars: zeros(cuda, (room * scalars).max(1))?,
+            room,
+            carry,
+            scalars_of_row: scalars,
+        })
+    }
+
+    /// Makes room for `tensors` tensors. Rows that stand keep their values; new ones are zero.
+    pub(super) fn grow(&mut self, cuda: &Cuda, tensors: usize) -> Result<()> {
+        if tensors <= self.room {
+            return Ok(());
+        }
+        let mut grown = Self::new(cuda, tensors.next_power_of_two(), self.carry, self.scalars_of_row)?;
+        let copied = cuda
+            .stream()
+            .memcpy_dtod(&self.steps, &mut grown.steps)
+            .and_then(|()| cuda.stream().memcpy_dtod(&self.carries, &mut grown.carries));
+        cuda.explain(copied, || "copy of the step counters".to_owned())?;
+        *self = grown;
+        Ok(())
+    }
+
+    /// Drops the row of one of `tensors` tensors; those behind it move up.
+    pub(super) fn remove(&mut self, cuda: &Cuda, position: usize, tensors: usize) -> Result<()> {
+        for moved in position..tensors - 1 {
+            let (steps, carry) = self.read(cuda, moved + 1)?;
+            self.write(cuda, moved, steps, &carry)?;
+        }
+        self.write(cuda, tensors - 1, 0, &vec![0.0; self.carry])
+    }
+
+    /// The counter and the carried scalars of a tensor.
+    pub(super) fn read(&self, cuda: &Cuda, position: usize) -> Result<(u64, Vec<f64>)> {
+        let steps = download(cuda, &self.steps, 1 + position, 1)?;
+        Ok((steps[0], download(cuda, &self.carries, position * self.carry, self.carry)?))
+    }
+
+    /// Sets the counter and the carried scalars of a tensor.
+    pub(super) fn write(&mut self, cuda: &Cuda, position: usize, steps: u64, carry: &[f64]) -> Result<()> {
+        upload(cuda, &[steps], &mut self.steps, 1 + position)?;
+        upload(cuda, carry, &mut self.carries, position * self.carry)
+    }
+}
+
+/// The state arrays of a tensor, in one allocation.
+pub(super) struct States<T: Real> {
+    memory: CudaSlice<T>,
+    layout: StateLayout,
+    arrays: usize,
+    length: usize,
+}
+
+impl<T: Real> States<T> {
+    /// Zeros, in the phase of a parameter of `length` elements.
+    pub(super) fn new(cuda: &Cuda, arrays: usize, length: u64, phase: u64) -> Result<Self> {
+        let layout = StateLayout::new(length, phase);
+        Ok(Self { memory: zeros(cuda, (arrays * layout.stride).max(1))?, layout, arrays, length: length as usize })
+    }
+
+    /// The addresses of the arrays.
+    pub(super) fn addresses(&self, cuda: &Cuda) -> Vec<u64> {
+        let (allocation, _guard) = self.memory.device_ptr(cuda.stream());
+        (0..self.arrays).map(|array| self.layout.address::<T>(allocation, array)).collect()
+    }
+
+    /// The contents of the arrays.
+    pub(super) fn read(&self, cuda: &Cuda) -> Result<Vec<Vec<T>>> {
+        (0..self.arrays).map(|array| download(cuda, &self.memory, self.layout.start(array), self.length)).collect()
+    }
+
+    /// Replaces the contents of the arrays.
+    pub(super) fn write(&mut self, cuda: &Cuda, arrays: &[Vec<T>]) -> Result<()> {
+        for (array, values) in arrays.iter().enumerate() {
+            upload(cuda, values, &mut self.memory, self.layout.start(array))?;
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of a tensor that has not been stepped yet.
+pub(super) fn untouched<T: Real>(steps: u64, carry: Vec<f64>, arrays: usize, length: u64) -> TensorState<T> {
+    let zeros = vec![T::from_f64(0.0); length as usize];
+    TensorState { steps, carry, arrays: vec![zeros; arrays] }
+}
+
+pub(super) fn zeros<T: DeviceRepr + ValidAsZeroBits>(cuda: &Cuda, length: usize) -> Result<CudaSlice<T>> {
+    cuda.explain(cuda.stream().alloc_zeros(length), || format!("allocation of {} bytes", length * size_of::<T>()))
+}
+
+pub(super) fn upload<T: DeviceRepr>(cuda: &Cuda, from: &[T], to: &mut CudaSlice<T>, start: usize) -> Result<()> {
+    if from.is_empty() {
+        return Ok(());
+    }
+    let mut to = to.slice_mut(start..start + from.len());
+    cuda.explain(cuda.stream().memcpy_htod(from, &mut to), || format!("upload of {} bytes", size_of_val(from)))
+}
+
+/// Waits for the stream.
+pub(super) fn download<T: DeviceRepr + Zeroable + Clone>(
+    cuda: &Cuda,
+    from: &CudaSlice<T>,
+    start: usize,
+    length: usize,
+) -> Result<Vec<T>> {
+    let mut to = vec![T::zeroed(); length];
+    if length > 0 {
+        let from = from.slice(start..start + length);
+        let copied = cuda.stream().memcpy_dtoh(&from, &mut to).and_then(|()| cuda.stream().synchronize());
+        cuda.explain(copied, || format!("download of {} bytes", length * size_of::<T>()))?;
+    }
+    Ok(to)
+}

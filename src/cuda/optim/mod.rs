@@ -1,0 +1,5 @@
+mod arrays;
+mod step;
+mod tables;
+
+pub(crate) use step::CudaBackend;

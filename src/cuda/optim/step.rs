@@ -1,0 +1,242 @@
+//! One step on CUDA: two launches, whatever the number of tensors and groups.
+
+use std::marker::PhantomData;
+
+use cudarc::driver::sys::CUstreamCaptureStatus;
+use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop};
+
+use super::arrays::{Counters, States, download, untouched, upload, zeros};
+use super::tables::{THREADS, chunk_rows, layout, phase, row};
+use crate::backend::{Backend, Bound, Slot, TensorState, check_memory};
+use crate::cuda::modules;
+use crate::device::Cuda;
+use crate::element::{Element, Real};
+use crate::error::{ErrorKind, Result};
+use crate::memory::{Read, View, ViewMut, Written};
+use crate::rules::{Pair, Record, Rule};
+
+/// The tensors of an optimizer in the memory of a CUDA device.
+pub(crate) struct CudaBackend<R: Rule, P: Element, G: Element> {
+    cuda: Cuda,
+    tick: CudaFunction,
+    update: CudaFunction,
+    slots: Vec<Slot>,
+    /// Allocated at a tensor's first step or load: its phase follows the parameter's.
+    states: Vec<Option<States<P::Real>>>,
+    counters: Counters<P::Real>,
+    groups: CudaSlice<f64>,
+    tables: Option<Tables>,
+    rule: PhantomData<(R, G)>,
+}
+
+/// The tables of the last step. They hold until an address, a tensor or a group membership changes.
+struct Tables {
+    bound: Vec<Bound>,
+    tensors: CudaSlice<u64>,
+    chunks: CudaSlice<u64>,
+    chunk_count: usize,
+}
+
+/// The name of the kernel that ticks the tensors of a rule.
+pub(super) fn tick_name<R: Rule, T: Real>() -> String {
+    format!("{}_tick_{}", R::NAME, T::DTYPE)
+}
+
+/// The name of the kernel that updates parameters of a rule.
+pub(super) fn update_name<R: Rule, P: Element, G: Element>() -> String {
+    format!("{}_{}_{}", R::NAME, P::DTYPE, G::DTYPE)
+}
+
+impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
+    pub(crate) fn new(cuda: &Cuda) -> Result<Self> {
+        let module = modules::load(cuda, R::NAME, &layout::<R>())?;
+        let scalars = 1 + R::Scalars::<P::Real>::NAMES.len();
+        Ok(Self {
+            cuda: cuda.clone(),
+            tick: modules::function(cuda, &module, &tick_name::<R, P::Real>())?,
+            update: modules::function(cuda, &module, &update_name::<R, P, G>())?,
+            slots: Vec::new(),
+            states: Vec::new(),
+            counters: Counters::new(cuda, 1, R::Carry::NAMES.len(), scalars)?,
+            groups: zeros(cuda, 1)?,
+            tables: None,
+            rule: PhantomData,
+        })
+    }
+
+    fn state_arrays() -> usize {
+        R::State::<P::Real>::NAMES.len()
+    }
+
+    /// Errors while the stream is being captured: what is uploaded then would not be uploaded again by a replay.
+    fn not_capturing(&self, reason: &'static str) -> Result<()> {
+        let status = self.cuda.stream().capture_status();
+        let status = self.cuda.explain(status, || "query of the stream's capture".to_owned())?;
+        if status == CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE {
+            return Ok(());
+        }
+        Err(ErrorKind::StaleCapture { ordinal: self.cuda.ordinal(), reason }.into())
+    }
+
+    /// Brings the tables up to date with the addresses of a step.
+    fn bind(&mut self, bound: Vec<Bound>) -> Result<()> {
+        if self.tables.as_ref().is_some_and(|tables| tables.bound == bound) {
+            return Ok(());
+        }
+        check_memory::<P, G>(&self.slots, &bound)?;
+        self.not_capturing("tensors, gradients or their addresses have changed")?;
+
+        let mut tensors = Vec::new();
+        let mut chunks = Vec::new();
+        for (position, (slot, bound)) in self.slots.iter().zip(&bound).enumerate() {
+            let states = match &mut self.states[position] {
+                Some(states) => states,
+                none => {
+                    let phase = phase::<P>(bound.parameter);
+                    none.insert(States::new(&self.cuda, Self::state_arrays(), slot.length, phase)?)
+                }
+            };
+            tensors.extend(row::<P, G>(slot, bound, &states.addresses(&self.cuda)));
+            chunks.extend(chunk_rows::<P>(position, slot, bound).flatten());
+        }
+        let chunk_count = chunks.len() / 2;
+        self.tables =
+            Some(Tables { bound, tensors: self.uploaded(&tensors)?, chunks: self.uploaded(&chunks)?, chunk_count });
+        Ok(())
+    }
+
+    fn uploaded(&self, words: &[u64]) -> Result<CudaSlice<u64>> {
+        let mut table = zeros(&self.cuda, words.len().max(1))?;
+        upload(&self.cuda, words, &mut table, 0)?;
+        Ok(table)
+    }
+
+    fn launch(&mut self) -> Result<()> {
+        let Some(tables) = &self.tables else { return Ok(()) };
+        let cuda = &self.cuda;
+        let tensor_count = self.slots.len() as u64;
+        let config =
+            |blocks: u32| LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
+        let told = |name: String, blocks: u32| format!("launch of {name} ({blocks} blocks × {THREADS} threads)");
+
+        let blocks = (tensor_count.div_ceil(u64::from(THREADS)) as u32).max(1);
+        let mut tick = cuda.stream().launch_builder(&self.tick);
+        tick.arg(&tables.tensors).arg(&tensor_count).arg(&self.groups);
+        tick.arg(&mut self.counters.steps).arg(&mut self.counters.carries).arg(&mut self.counters.scalars);
+        // SAFETY: the contract of `<rule>_tick_<T>` in src/cuda/mod.rs. `bind` wrote a row for each of the n tensors;
+        // `add` grew the counters, carries and scalars to n rows; `set_groups` wrote a row for every group, and the
+        // optimizer checks that a tensor's group exists.
+        let launched = unsafe { tick.launch(config(blocks)) };
+        cuda.explain(launched.map(drop), || told(tick_name::<R, P::Real>(), blocks))?;
+
+        if tables.chunk_count > 0 {
+            let blocks = tables.chunk_count as u32;
+            let mut update = cuda.stream().launch_builder(&self.update);
+            update.arg(&tables.chunks).arg(&tables.tensors).arg(&self.counters.scalars);
+            // SAFETY: the contract of `<rule>_<parameter>_<gradient>` in src/cuda/mod.rs. The step's arguments were
+            // checked for length and device, `check_memory` for overlap and alignment, and their views are borrowed
+            // until the launch is enqueued; `States` are of the tensor's length; `chunks` cuts disjoint ranges; the
+            // tick before it on the same stream wrote the scalars.
+            let launched = unsafe { update.launch(config(blocks)) };
+            cuda.explain(launched.map(drop), || told(update_name::<R, P, G>(), blocks))?;
+        }
+        Ok(())
+    }
+}
+
+impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBackend<R, P, G> {
+    fn add(&mut self, slot: Slot) -> Result<()> {
+        self.not_capturing("a tensor was added")?;
+        self.counters.grow(&self.cuda, self.slots.len() + 1)?;
+        self.slots.push(slot);
+        self.states.push(None);
+        self.tables = None;
+        Ok(())
+    }
+
+    fn remove(&mut self, position: usize) -> Result<()> {
+        self.not_capturing("a tensor was removed")?;
+        self.counters.remove(&self.cuda, position, self.slots.len())?;
+        self.slots.remove(position);
+        self.states.remove(position);
+        self.tables = None;
+        Ok(())
+    }
+
+    fn regroup(&mut self, position: usize, group: usize) {
+        self.slots[position].group = group;
+        self.tables = None;
+    }
+
+    fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()> {
+        self.not_capturing("settings have changed")?;
+        let rows = groups.concat();
+        if rows.len() != self.groups.len() {
+            self.groups = zeros(&self.cuda, rows.len())?;
+        }
+        upload(&self.cuda, &rows, &mut self.groups, 0)
+    }
+
+    fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
+        let cuda = self.cuda.clone();
+        let mut guards = Vec::new();
+        let mut bound = Vec::with_capacity(self.slots.len());
+        for (parameter, gradient) in parameters.iter_mut().zip(gradients) {
+            let parameter = written(&cuda, parameter, &mut guards);
+            bound.push(Bound { parameter, gradient: gradient.as_ref().map(|view| read(&cuda, view, &mut guards)) });
+        }
+        self.bind(bound)?;
+        self.launch()
+    }
+
+    fn steps(&self) -> Result<u64> {
+        Ok(download(&self.cuda, &self.counters.steps, 0, 1)?[0])
+    }
+
+    fn set_steps(&mut self, steps: u64) -> Result<()> {
+        upload(&self.cuda, &[steps], &mut self.counters.steps, 0)
+    }
+
+    fn read(&self, position: usize) -> Result<TensorState<P::Real>> {
+        let (steps, carry) = self.counters.read(&self.cuda, position)?;
+        match &self.states[position] {
+            Some(states) => Ok(TensorState { steps, carry, arrays: states.read(&self.cuda)? }),
+            None => Ok(untouched(steps, carry, Self::state_arrays(), self.slots[position].length)),
+        }
+    }
+
+    fn write(&mut self, position: usize, state: TensorState<P::Real>) -> Result<()> {
+        self.not_capturing("a state was loaded")?;
+        self.counters.write(&self.cuda, position, state.steps, &state.carry)?;
+        let states = match &mut self.states[position] {
+            Some(states) => states,
+            none => {
+                self.tables = None;
+                none.insert(States::new(&self.cuda, Self::state_arrays(), self.slots[position].length, 0)?)
+            }
+        };
+        states.write(&self.cuda, &state.arrays)
+    }
+}
+
+/// The address of a view on the stream's device; the guards order the stream's work with that of other streams.
+fn read<'a, T: Element>(cuda: &'a Cuda, view: &'a View<'_, T>, guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
+    match &view.0 {
+        Read::Cuda(view) => guarded(view.device_ptr(cuda.stream()), guards),
+        Read::Raw(span) => span.address,
+        Read::Cpu(_) => unreachable!("ordinary memory in a step on CUDA"),
+    }
+}
+
+fn written<'a, T: Element>(cuda: &'a Cuda, view: &'a mut ViewMut<'_, T>, guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
+    match &mut view.0 {
+        Written::Cuda(view) => guarded(view.device_ptr_mut(cuda.stream()), guards),
+        Written::Raw(span) => span.address,
+        Written::Cpu(_) => unreachable!("ordinary memory in a step on CUDA"),
+    }
+}
+
+fn guarded<'a>((address, guard): (u64, SyncOnDrop<'a>), guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
+    guards.push(guard);
+    address
+}

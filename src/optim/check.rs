@@ -1,0 +1,82 @@
+//! What is wrong with the arguments of a step, before anything is touched.
+
+use super::tensor::Listed;
+use crate::device::Place;
+use crate::element::Element;
+use crate::error::{Error, ErrorKind, Result};
+use crate::memory::{View, ViewMut};
+
+/// Counts, lengths and devices of a step's arguments.
+pub(super) fn arguments<P: Element, G: Element>(
+    place: Place,
+    tensors: &[Listed],
+    parameters: &[ViewMut<'_, P>],
+    gradients: &[Option<View<'_, G>>],
+) -> Result<()> {
+    count("parameters", parameters.len(), tensors.len())?;
+    count("gradients", gradients.len(), tensors.len())?;
+    for (position, ((tensor, parameter), gradient)) in tensors.iter().zip(parameters).zip(gradients).enumerate() {
+        if parameter.len() as u64 != tensor.length {
+            return Err(ErrorKind::Length {
+                what: format!("parameter {position}"),
+                given: parameter.len() as u64,
+                other: format!("tensor {position}"),
+                expected: tensor.length,
+            }
+            .into());
+        }
+        same_place(|| format!("parameter {position}"), parameter.place(), place)?;
+        if let Some(gradient) = gradient {
+            if gradient.len() != parameter.len() {
+                return Err(ErrorKind::Length {
+                    what: format!("gradient {position}"),
+                    given: gradient.len() as u64,
+                    other: format!("parameter {position}"),
+                    expected: tensor.length,
+                }
+                .into());
+            }
+            same_place(|| format!("gradient {position}"), gradient.place(), place)?;
+        }
+    }
+    Ok(())
+}
+
+fn count(what: &'static str, given: usize, expected: usize) -> Result<()> {
+    if given == expected { Ok(()) } else { Err(ErrorKind::Count { what, given, expected }.into()) }
+}
+
+fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
+    if given == expected {
+        return Ok(());
+    }
+    Err(ErrorKind::WrongDevice {
+        what: what(),
+        given: given.to_string(),
+        other: "the optimizer".to_owned(),
+        expected: expected.to_string(),
+    }
+    .into())
+}
+
+/// The position that an argument gave, or an error that says how many there are.
+pub(super) fn position(what: &'static str, given: usize, count: usize) -> Result<usize> {
+    if given < count { Ok(given) } else { Err(ErrorKind::NoSuch { what, given, count }.into()) }
+}
+
+/// A new tensor must share no element with the tensors that are listed.
+pub(super) fn not_listed(new: &Listed, tensors: &[Listed]) -> Result<()> {
+    let same_shard = |old: &Listed| old.first == new.first && old.length == new.length;
+    let shared = |old: &Listed| old.first < new.end() && new.first < old.end();
+    match tensors.iter().enumerate().find(|(_, old)| old.id == new.id && (same_shard(old) || shared(old))) {
+        None => Ok(()),
+        Some((position, old)) => Err(Error::from(ErrorKind::Listed {
+            id: new.id,
+            start: new.first,
+            end: new.end(),
+            other_start: old.first,
+            other_end: old.end(),
+            position,
+        })),
+    }
+}

@@ -1,0 +1,218 @@
+use super::check;
+use super::group::Group;
+use super::state::State;
+use super::tensor::{Listed, Tensor};
+use crate::backend::{Backend, Slot};
+use crate::cpu::optim::CpuBackend;
+#[cfg(feature = "cuda")]
+use crate::cuda::optim::CudaBackend;
+use crate::device::Device;
+use crate::element::Element;
+use crate::error::Result;
+use crate::memory::{View, ViewMut};
+use crate::rules::{Pair, Rule};
+
+/// Steps parameters of type `P` with gradients of type `G` by rule `R`.
+///
+/// It owns the state of every tensor, not the parameters: those are lent to each [`step`](Self::step).
+///
+/// ```
+/// use gradus::optim::{Optimizer, Tensor};
+/// use gradus::rules::AdamW;
+/// use gradus::Device;
+///
+/// let mut optimizer = Optimizer::<AdamW>::new(&Device::cpu(), AdamW { lr: 0.1, ..AdamW::default() })?;
+/// optimizer.add(Tensor::new(2))?;
+///
+/// let mut weights = vec![1.0_f32, -1.0];
+/// let gradients = vec![0.5_f32, 0.5];
+/// optimizer.step(&mut [(&mut weights).into()], &[Some((&gradients).into())])?;
+/// assert!(weights[0] < 1.0 && weights[1] < -1.0);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+///
+/// Several groups, tensors that come and go, gradients that are missing:
+///
+/// ```
+/// use gradus::optim::{Group, Optimizer, Tensor};
+/// use gradus::rules::Sgd;
+/// use gradus::{Buffer, Device};
+///
+/// let device = Device::best();
+/// let mut optimizer = Optimizer::<Sgd>::new(&device, Sgd { lr: 0.1, ..Sgd::default() })?;
+/// let slow = optimizer.add_group(Sgd { lr: 0.01, ..Sgd::default() })?;
+/// optimizer.add(Tensor::new(3))?;
+/// optimizer.add(Tensor::new(2).group(slow).id(17))?;
+///
+/// let mut weight = Buffer::from_slice(&device, &[1.0_f32, 2.0, 3.0])?;
+/// let mut bias = Buffer::from_slice(&device, &[1.0_f32, 2.0])?;
+/// let gradient = Buffer::from_slice(&device, &[1.0_f32, 1.0])?;
+/// optimizer.step(&mut [weight.view_mut(), bias.view_mut()], &[None, Some(gradient.view())])?;
+/// assert_eq!(weight.to_vec()?, [1.0, 2.0, 3.0]);
+/// assert_eq!(bias.to_vec()?, [0.99, 1.99]);
+/// # Ok::<(), gradus::Error>(())
+/// ```
+pub struct Optimizer<R: Rule, P: Pair<G> = f32, G: Element<Real = P::Real> = P> {
+    device: Device,
+    groups: Vec<Group<R>>,
+    tensors: Vec<Listed>,
+    next_id: u64,
+    backend: Box<dyn Backend<P, G>>,
+}
+
+impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
+    /// An optimizer without tensors, with one group (group 0).
+    ///
+    /// Errors: settings that fail [`Rule::check`]; on CUDA, kernels that do not load.
+    pub fn new(device: &Device, group: impl Into<Group<R>>) -> Result<Self> {
+        let group = group.into();
+        group.check()?;
+        let mut backend: Box<dyn Backend<P, G>> = match device {
+            Device::Cpu(cpu) => Box::new(CpuBackend::<R, P::Real>::new(*cpu)),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(cuda) => Box::new(CudaBackend::<R, P, G>::new(cuda)?),
+        };
+        backend.set_groups(vec![group.row()])?;
+        Ok(Self { device: device.clone(), groups: vec![group], tensors: Vec::new(), next_id: 0, backend })
+    }
+
+    /// The device the states lie on and the step runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// The groups, in the order they were added.
+    pub fn groups(&self) -> &[Group<R>] {
+        &self.groups
+    }
+
+    /// Adds a group and returns its position. Errors: settings that fail [`Rule::check`].
+    pub fn add_group(&mut self, group: impl Into<Group<R>>) -> Result<usize> {
+        let group = group.into();
+        group.check()?;
+        let mut groups = self.groups.clone();
+        groups.push(group);
+        self.replace_groups(groups)?;
+        Ok(self.groups.len() - 1)
+    }
+
+    /// Replaces the settings of a group; states and counters stay.
+    ///
+    /// Errors: no such group, settings that fail [`Rule::check`].
+    pub fn set_group(&mut self, position: usize, group: impl Into<Group<R>>) -> Result<()> {
+        check::position("group", position, self.groups.len())?;
+        let group = group.into();
+        group.check()?;
+        let mut groups = self.groups.clone();
+        groups[position] = group;
+        self.replace_groups(groups)
+    }
+
+    /// Sets the learning rate of one group.
+    ///
+    /// Errors: no such group, a rate outside the rule's range, a rule that has no setting `lr`.
+    pub fn set_group_lr(&mut self, position: usize, lr: f64) -> Result<()> {
+        check::position("group", position, self.groups.len())?;
+        let group = with_lr(&self.groups[position], lr)?;
+        self.set_group(position, group)
+    }
+
+    /// Sets the learning rate of every group. Errors: as [`Optimizer::set_group_lr`]; then no group is changed.
+    pub fn set_lr(&mut self, lr: f64) -> Result<()> {
+        let groups = self.groups.iter().map(|group| with_lr(group, lr)).collect::<Result<Vec<_>>>()?;
+        self.replace_groups(groups)
+    }
+
+    fn replace_groups(&mut self, groups: Vec<Group<R>>) -> Result<()> {
+        self.backend.set_groups(groups.iter().map(Group::row).collect())?;
+        self.groups = groups;
+        Ok(())
+    }
+
+    /// The tensors, in the order in which [`step`](Self::step) takes them.
+    pub fn tensors(&self) -> &[Listed] {
+        &self.tensors
+    }
+
+    /// Adds a tensor behind the others, with a state of zeros and no steps taken, and returns its position.
+    ///
+    /// Errors: no such group; elements that another tensor of the same id holds; memory that does not suffice.
+    pub fn add(&mut self, tensor: Tensor) -> Result<usize> {
+        let Tensor { length, group, id, first } = tensor;
+        check::position("group", group, self.groups.len())?;
+        let listed = Listed { id: id.unwrap_or(self.next_id), first, length, group };
+        check::not_listed(&listed, &self.tensors)?;
+        self.backend.add(Slot { length, first, group })?;
+        self.next_id = self.next_id.max(listed.id.saturating_add(1));
+        self.tensors.push(listed);
+        Ok(self.tensors.len() - 1)
+    }
+
+    /// Removes a tensor with its state; those behind it move up. Errors: no such tensor.
+    pub fn remove(&mut self, position: usize) -> Result<Listed> {
+        check::position("tensor", position, self.tensors.len())?;
+        self.backend.remove(position)?;
+        Ok(self.tensors.remove(position))
+    }
+
+    /// Moves a tensor to another group; its state and its counter stay. Errors: no such tensor, no such group.
+    pub fn regroup(&mut self, position: usize, group: usize) -> Result<()> {
+        check::position("tensor", position, self.tensors.len())?;
+        check::position("group", group, self.groups.len())?;
+        self.backend.regroup(position, group);
+        self.tensors[position].group = group;
+        Ok(())
+    }
+
+    /// Steps every tensor that has a gradient; a tensor whose gradient is `None` keeps its elements, state and counter.
+    ///
+    /// `parameters` and `gradients` stand in the order of [`tensors`](Self::tensors), `[length]` each. On CUDA the work is
+    /// enqueued on the device's stream and the call returns.
+    ///
+    /// Errors, before anything is touched: a count that differs, a length that differs, memory of another device, arrays
+    /// that overlap. On CUDA also what the driver refuses.
+    pub fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
+        check::arguments(self.device.place(), &self.tensors, parameters, gradients)?;
+        self.backend.step(parameters, gradients)
+    }
+
+    /// Steps taken by the optimizer, whichever tensors had gradients. On CUDA the host waits for the device.
+    pub fn steps(&self) -> Result<u64> {
+        self.backend.steps()
+    }
+
+    /// Steps taken by one tensor. Errors: no such tensor. On CUDA the host waits for the device.
+    pub fn tensor_steps(&self, position: usize) -> Result<u64> {
+        check::position("tensor", position, self.tensors.len())?;
+        Ok(self.backend.read(position)?.steps)
+    }
+
+    /// Everything a later [`load_state`](Self::load_state) needs to go on with the same bits; the parameters are the
+    /// caller's to save. On CUDA the host waits for the device.
+    pub fn state(&self) -> Result<State> {
+        let tensors = (0..self.tensors.len()).map(|k| self.backend.read(k)).collect::<Result<Vec<_>>>()?;
+        Ok(State::of::<R, P::Real>(self.backend.steps()?, &self.groups, &self.tensors, tensors))
+    }
+
+    /// Goes on from a saved state: counters, states, the settings of the groups and which tensor is in which.
+    ///
+    /// Errors, before anything is touched: another rule or arithmetic type, groups or tensors that are not those of this
+    /// optimizer, arrays that are missing, left over, or of another length or type.
+    pub fn load_state(&mut self, state: &State) -> Result<()> {
+        let loaded = state.read::<R, P::Real>(self.groups.len(), &self.tensors)?;
+        for (position, (tensor, group)) in loaded.tensors.into_iter().zip(loaded.membership).enumerate() {
+            self.backend.write(position, tensor)?;
+            self.backend.regroup(position, group);
+            self.tensors[position].group = group;
+        }
+        self.backend.set_steps(loaded.steps)?;
+        self.replace_groups(loaded.groups)
+    }
+}
+
+fn with_lr<R: Rule>(group: &Group<R>, lr: f64) -> Result<Group<R>> {
+    let mut group = *group;
+    group.rule.set("lr", &lr.into())?;
+    group.check()?;
+    Ok(group)
+}

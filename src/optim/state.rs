@@ -1,0 +1,311 @@
+//! The state of an optimizer as named arrays, and as a safetensors file.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::tensor::{Dtype as FileDtype, SafeTensors, View as FileView};
+
+use super::group::Group;
+use super::tensor::Listed;
+use crate::backend::TensorState;
+use crate::element::{Dtype, Real};
+use crate::error::{Error, ErrorKind, Result};
+use crate::rules::{Record, Rule};
+
+const FORMAT: &str = "gradus optimizer state 1";
+
+/// A saved optimizer: named arrays, and the names of the rule and of the arithmetic type.
+///
+/// | array | type | what |
+/// |---|---|---|
+/// | `steps` | u64 `[1]` | steps of the optimizer |
+/// | `group.<position>.gradient_scale` | f64 `[1]` | 1, or -1 where the group maximises |
+/// | `group.<position>.<setting>` | f64 `[1]` | a setting of the rule; switches are 0 or 1 |
+/// | `tensor.<id>.<first>.steps` | u64 `[1]` | steps of the tensor |
+/// | `tensor.<id>.<first>.group` | u64 `[1]` | position of its group |
+/// | `tensor.<id>.<first>.carry.<name>` | f64 `[1]` | a scalar that the rule keeps from step to step |
+/// | `tensor.<id>.<first>.state.<name>` | f32 or f64 `[length]` | a state array of the rule |
+///
+/// Saving and loading keep every bit: a run that is resumed is the run that was never stopped.
+///
+/// ```
+/// # use gradus::{Device, optim::{Optimizer, State, Tensor}, rules::Lion};
+/// # let mut optimizer = Optimizer::<Lion>::new(&Device::cpu(), Lion::default())?;
+/// optimizer.add(Tensor::new(3).id(5))?;
+/// let bytes = optimizer.state()?.to_bytes();
+/// let state = State::from_bytes(&bytes)?;
+/// assert_eq!(state.get("tensor.5.0.state.m").map(|m| m.len()), Some(3));
+/// optimizer.load_state(&state)?;
+/// # Ok::<(), gradus::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub struct State {
+    rule: String,
+    arithmetic: String,
+    arrays: BTreeMap<String, Array>,
+}
+
+/// An array of a [`State`].
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum Array {
+    U64(Vec<u64>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+}
+
+impl Array {
+    /// The number of elements.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::U64(values) => values.len(),
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    /// Whether there are no elements.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn of<T: Real>(values: Vec<T>) -> Self {
+        match T::DTYPE {
+            Dtype::F64 => Self::F64(bytemuck::allocation::cast_vec(values)),
+            _ => Self::F32(bytemuck::allocation::cast_vec(values)),
+        }
+    }
+
+    fn reals<T: Real>(&self) -> Option<Vec<T>> {
+        match self {
+            Self::F64(values) if T::DTYPE == Dtype::F64 => Some(bytemuck::cast_slice(values).to_vec()),
+            Self::F32(values) if T::DTYPE == Dtype::F32 => Some(bytemuck::cast_slice(values).to_vec()),
+            _ => None,
+        }
+    }
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::U64(_) => "u64",
+            Self::F32(_) => "f32",
+            Self::F64(_) => "f64",
+        }
+    }
+}
+
+/// What [`State::read`] finds in a state.
+pub(super) struct Loaded<R, T: Real> {
+    pub(super) steps: u64,
+    pub(super) groups: Vec<Group<R>>,
+    /// The group of each tensor.
+    pub(super) membership: Vec<usize>,
+    pub(super) tensors: Vec<TensorState<T>>,
+}
+
+fn wrong(message: String) -> Error {
+    ErrorKind::State { message }.into()
+}
+
+impl State {
+    pub(super) fn of<R: Rule, T: Real>(
+        steps: u64,
+        groups: &[Group<R>],
+        listed: &[Listed],
+        tensors: Vec<TensorState<T>>,
+    ) -> Self {
+        let mut arrays = BTreeMap::from([("steps".to_owned(), Array::U64(vec![steps]))]);
+        for (position, group) in groups.iter().enumerate() {
+            for (name, value) in Group::<R>::names().zip(group.row()) {
+                arrays.insert(format!("group.{position}.{name}"), Array::F64(vec![value]));
+            }
+        }
+        for (Listed { id, first, group, .. }, tensor) in listed.iter().zip(tensors) {
+            let mut insert = |name: String, array| arrays.insert(format!("tensor.{id}.{first}.{name}"), array);
+            insert("steps".to_owned(), Array::U64(vec![tensor.steps]));
+            insert("group".to_owned(), Array::U64(vec![*group as u64]));
+            for (name, value) in R::Carry::NAMES.iter().zip(tensor.carry) {
+                insert(format!("carry.{name}"), Array::F64(vec![value]));
+            }
+            for (name, values) in R::State::<T>::NAMES.iter().zip(tensor.arrays) {
+                insert(format!("state.{name}"), Array::of(values));
+            }
+        }
+        Self { rule: R::NAME.to_owned(), arithmetic: T::DTYPE.name().to_owned(), arrays }
+    }
+
+    /// The contents as an optimizer of rule `R` takes them. Errors: whatever does not fit it.
+    pub(super) fn read<R: Rule, T: Real>(&self, groups: usize, listed: &[Listed]) -> Result<Loaded<R, T>> {
+        if self.rule != R::NAME {
+            return Err(wrong(format!("it is of rule '{}' but the optimizer's is '{}'", self.rule, R::NAME)));
+        }
+        if self.arithmetic != T::DTYPE.name() {
+            let (given, expected) = (&self.arithmetic, T::DTYPE);
+            return Err(wrong(format!("its arithmetic is {given} but the optimizer's is {expected}")));
+        }
+        let mut reader = Reader { arrays: self.arrays.iter().map(|(name, array)| (name.as_str(), array)).collect() };
+        let loaded = reader.read::<R, T>(groups, listed)?;
+        match reader.arrays.into_keys().min() {
+            None => Ok(loaded),
+            Some(name) => Err(wrong(format!("'{name}' belongs to nothing the optimizer has"))),
+        }
+    }
+
+    /// The name of the rule.
+    pub fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// An array by its name.
+    pub fn get(&self, name: &str) -> Option<&Array> {
+        self.arrays.get(name)
+    }
+
+    /// All arrays with their names, in alphabetical order.
+    pub fn arrays(&self) -> impl Iterator<Item = (&str, &Array)> {
+        self.arrays.iter().map(|(name, array)| (name.as_str(), array))
+    }
+
+    /// The state as the bytes of a safetensors file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let metadata = HashMap::from(
+            [("format", FORMAT), ("rule", &self.rule), ("arithmetic", &self.arithmetic)]
+                .map(|(key, value)| (key.to_owned(), value.to_owned())),
+        );
+        match safetensors::serialize(self.arrays.iter().map(|(name, array)| (name, InFile::new(array))), Some(metadata))
+        {
+            Ok(bytes) => bytes,
+            Err(error) => unreachable!("arrays of matching shapes were refused: {error}"),
+        }
+    }
+
+    /// The state that [`State::to_bytes`] wrote. Errors: bytes that are not such a file, or not whole.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let unreadable = |error| wrong(format!("not a readable safetensors file: {error}"));
+        let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
+        let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
+        let metadata = header.metadata().clone().unwrap_or_default();
+        let entry =
+            |key: &str| metadata.get(key).cloned().ok_or_else(|| wrong(format!("the file's metadata have no '{key}'")));
+        let format = entry("format")?;
+        if format != FORMAT {
+            return Err(wrong(format!("its format is '{format}', not '{FORMAT}'")));
+        }
+        let mut arrays = BTreeMap::new();
+        for (name, view) in file.tensors() {
+            let array = match view.dtype() {
+                FileDtype::U64 => Array::U64(elements(view.data(), u64::from_le_bytes)),
+                FileDtype::F32 => Array::F32(elements(view.data(), f32::from_le_bytes)),
+                FileDtype::F64 => Array::F64(elements(view.data(), f64::from_le_bytes)),
+                other => return Err(wrong(format!("'{name}' is {other:?}; known types are U64, F32 and F64"))),
+            };
+            arrays.insert(name, array);
+        }
+        Ok(Self { rule: entry("rule")?, arithmetic: entry("arithmetic")?, arrays })
+    }
+}
+
+fn elements<T, const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> T) -> Vec<T> {
+    bytes.as_chunks().0.iter().map(|chunk| decode(*chunk)).collect()
+}
+
+/// The arrays that nothing has asked for yet.
+struct Reader<'a> {
+    arrays: HashMap<&'a str, &'a Array>,
+}
+
+impl Reader<'_> {
+    fn read<R: Rule, T: Real>(&mut self, groups: usize, listed: &[Listed]) -> Result<Loaded<R, T>> {
+        let steps = self.count("steps")?;
+        let group = |position| {
+            let row = Group::<R>::names().map(|name| self.number(&format!("group.{position}.{name}")));
+            Group::from_row(&row.collect::<Result<Vec<_>>>()?)
+        };
+        let groups = (0..groups).map(group).collect::<Result<Vec<_>>>()?;
+        let mut membership = Vec::new();
+        let mut tensors = Vec::new();
+        for &Listed { id, first, length, .. } in listed {
+            let prefix = format!("tensor.{id}.{first}");
+            let steps = self.count(&format!("{prefix}.steps"))?;
+            let group = self.count(&format!("{prefix}.group"))?;
+            if group >= groups.len() as u64 {
+                return Err(wrong(format!("'{prefix}.group' is {group} but there are {} groups", groups.len())));
+            }
+            membership.push(group as usize);
+            let carry = R::Carry::NAMES.iter().map(|name| self.number(&format!("{prefix}.carry.{name}")));
+            let carry = carry.collect::<Result<_>>()?;
+            let names = R::State::<T>::NAMES.iter();
+            let arrays = names.map(|name| self.values(&format!("{prefix}.state.{name}"), length));
+            tensors.push(TensorState { steps, carry, arrays: arrays.collect::<Result<_>>()? });
+        }
+        Ok(Loaded { steps, groups, membership, tensors })
+    }
+
+    fn take(&mut self, name: &str) -> Result<&Array> {
+        self.arrays.remove(name).ok_or_else(|| wrong(format!("there is no array '{name}'")))
+    }
+
+    fn count(&mut self, name: &str) -> Result<u64> {
+        match self.take(name)? {
+            Array::U64(values) if values.len() == 1 => Ok(values[0]),
+            other => Err(unlike(name, other, "u64", 1)),
+        }
+    }
+
+    fn number(&mut self, name: &str) -> Result<f64> {
+        Ok(self.values(name, 1)?[0])
+    }
+
+    fn values<T: Real>(&mut self, name: &str, length: u64) -> Result<Vec<T>> {
+        let array = self.take(name)?;
+        match array.reals() {
+            Some(values) if values.len() as u64 == length => Ok(values),
+            _ => Err(unlike(name, array, T::DTYPE.name(), length)),
+        }
+    }
+}
+
+fn unlike(name: &str, array: &Array, expected: &str, length: u64) -> Error {
+    wrong(format!("'{name}' is {} of {} elements, not {expected} of {length}", array.type_name(), array.len()))
+}
+
+/// An array as a file holds it: little-endian.
+struct InFile<'a> {
+    array: &'a Array,
+    shape: [usize; 1],
+}
+
+impl<'a> InFile<'a> {
+    fn new(array: &'a Array) -> Self {
+        Self { array, shape: [array.len()] }
+    }
+}
+
+impl FileView for InFile<'_> {
+    fn dtype(&self) -> FileDtype {
+        match self.array {
+            Array::U64(_) => FileDtype::U64,
+            Array::F32(_) => FileDtype::F32,
+            Array::F64(_) => FileDtype::F64,
+        }
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        Cow::Owned(match self.array {
+            Array::U64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Array::F32(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Array::F64(values) => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        })
+    }
+
+    fn data_len(&self) -> usize {
+        match self.array {
+            Array::F32(values) => size_of_val(values.as_slice()),
+            Array::U64(_) | Array::F64(_) => 8 * self.array.len(),
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Every rule by name, from the table in `list.rs`.
+
+use super::*;
+use crate::error::{ErrorKind, Result};
+
+macro_rules! registry {
+    ($($module:ident::$Rule:ident { $($alias:ident: $preset:expr),* },)*) => {
+        /// A rule chosen at run time, with its settings.
+        #[derive(Clone, Copy, Debug, PartialEq)]
+        #[non_exhaustive]
+        pub enum AnyRule {
+            $(#[doc = concat!("Settings of [`", stringify!($Rule), "`].")] $Rule($Rule),)*
+        }
+
+        /// The names that [`by_name`] knows, in alphabetical order.
+        pub fn names() -> Vec<&'static str> {
+            let mut names = vec![$(stringify!($module), $(stringify!($alias),)*)*];
+            names.sort_unstable();
+            names
+        }
+
+        /// The defaults of the rule of this name.
+        fn preset(name: &str) -> Option<AnyRule> {
+            $(
+                if name == stringify!($module) {
+                    return Some(AnyRule::$Rule($Rule::default()));
+                }
+                $(if name == stringify!($alias) {
+                    return Some(AnyRule::$Rule($preset));
+                })*
+            )*
+            None
+        }
+
+        impl AnyRule {
+            /// Sets one setting. Errors: an unknown name, a value of another kind. Ranges are not looked at.
+            pub fn set(&mut self, key: &str, value: &Value) -> Result<()> {
+                match self {
+                    $(Self::$Rule(rule) => rule.set(key, value),)*
+                }
+            }
+
+            /// Checks the settings, as [`Rule::check`].
+            pub fn check(&self) -> Result<()> {
+                match self {
+                    $(Self::$Rule(rule) => rule.check(),)*
+                }
+            }
+
+            /// The rule's name: the stem of its kernels.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$Rule(_) => $Rule::NAME,)*
+                }
+            }
+        }
+    };
+}
+crate::for_each_rule!(registry);
+
+/// The rule of a name, its defaults changed by the given settings.
+///
+/// ```
+/// use gradus::rules::by_name;
+/// let rule = by_name("adamw", &[("lr", 3e-4.into()), ("decay", "decoupled".into())])?;
+/// assert_eq!(by_name("adamwe", &[]).unwrap_err().to_string(), "no rule is named 'adamwe'; known: adam, adamw, lion, sgd");
+/// # Ok::<(), gradus::Error>(())
+/// ```
+///
+/// Errors: an unknown name or setting, with the known ones; a value of another kind or outside its range.
+pub fn by_name(name: &str, settings: &[(&str, Value)]) -> Result<AnyRule> {
+    let mut rule = preset(name).ok_or_else(|| ErrorKind::UnknownRule { name: name.to_owned(), known: names() })?;
+    for (key, value) in settings {
+        rule.set(key, value)?;
+    }
+    rule.check()?;
+    Ok(rule)
+}
