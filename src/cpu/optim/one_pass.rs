@@ -77,7 +77,7 @@ fn block<R: Rule, P: Element, G: Element<Real = P::Real>>(
         p[i] = P::store(R::update(scalars, p[i].load(), gradient_scale * g[i].load(), &mut state));
         state.scatter(&mut columns, i);
     }
-    for k in 0..R::State::<P::Real>::NAMES.len() {
-        states[k].copy_from_slice(columns.nth(k));
+    for (k, state) in states.iter_mut().enumerate().take(R::State::<P::Real>::NAMES.len()) {
+        state.copy_from_slice(columns.nth(k));
     }
 }
