@@ -10,6 +10,7 @@ use crate::memory::{View, ViewMut};
 pub(crate) const CHUNK: u64 = 16384;
 
 /// Chunks begin at multiples of this many elements of memory, so that no two chunks share a sector (32 bytes).
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "ordinary memory is cut at phase 0"))]
 pub(crate) const CHUNK_PHASE: u64 = 16;
 
 /// The chunks of a tensor of `length` elements whose first element lies `phase` elements behind a multiple of
@@ -26,6 +27,7 @@ pub(crate) struct Slot {
     /// Elements.
     pub(crate) length: u64,
     /// Position of the first element in the tensor that this is a shard of.
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "no rule asks where its element stands"))]
     pub(crate) first: u64,
     /// The group whose settings hold for the tensor.
     pub(crate) group: usize,
