@@ -15,6 +15,7 @@ pub(crate) const CHUNK_PHASE: u64 = 16;
 
 /// The chunks of a tensor of `length` elements whose first element lies `phase` elements behind a multiple of
 /// [`CHUNK_PHASE`] in memory: every chunk but the first begins at such a multiple.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "ordinary memory is cut at phase 0"))]
 pub(crate) fn chunks(length: u64, phase: u64) -> impl Iterator<Item = Range<u64>> {
     let bound = move |chunk: u64| (chunk * CHUNK).saturating_sub(phase).min(length);
     let count = if length == 0 { 0 } else { (length + phase).div_ceil(CHUNK) };

@@ -93,6 +93,14 @@ pub enum ErrorKind {
     )]
     Listed { id: u64, start: u64, end: u64, other_start: u64, other_end: u64, position: usize },
 
+    /// A tensor reaches beyond what u64 counts, or has more elements than memory has addresses.
+    #[error("tensor {id}: {length} elements from element {first} on are more than can be counted")]
+    TooLong { id: u64, first: u64, length: u64 },
+
+    /// Ordinary memory does not suffice.
+    #[error("there is no memory for {length} elements of {element} bytes")]
+    OutOfMemory { length: u64, element: u64 },
+
     /// A position beyond the end of a list of the optimizer.
     #[error("there is no {what} {given}: the optimizer has {count}")]
     NoSuch { what: &'static str, given: usize, count: usize },

@@ -152,6 +152,8 @@ fn probe(ordinal: usize) -> std::result::Result<(), String> {
     let Some((name, library)) = found else {
         return Err(format!("no driver: neither {} nor {} can be loaded", names[0], names[1]));
     };
+    // A library that may have started as a driver is never unloaded: no driver supports it. cudarc loads the same one again.
+    let library = std::mem::ManuallyDrop::new(library);
     let driver = Driver { name, library: &library };
 
     match driver.call("cuInit", |symbol| {
@@ -184,8 +186,6 @@ fn probe(ordinal: usize) -> std::result::Result<(), String> {
     if major < 8 {
         return Err(format!("its compute capability is {major}.{minor}; 8.0 or later is needed"));
     }
-    // Unloading a driver that has started is not supported by any; cudarc loads the same object again.
-    std::mem::forget(library);
     Ok(())
 }
 

@@ -26,7 +26,7 @@ impl<T: Element> Buffer<T> {
     /// `length` zeros. Errors: the device's memory does not suffice.
     pub fn zeros(device: &Device, length: usize) -> Result<Self> {
         let memory = match device {
-            Device::Cpu(_) => Memory::Cpu(vec![T::zeroed(); length]),
+            Device::Cpu(_) => Memory::Cpu(zeros(length)?),
             #[cfg(feature = "cuda")]
             Device::Cuda(cuda) => {
                 let slice = cuda.stream().alloc_zeros(length.max(1));
@@ -114,7 +114,7 @@ impl<T: Element> Buffer<T> {
 
     /// A copy of the elements on the host.
     pub fn to_vec(&self) -> Result<Vec<T>> {
-        let mut vec = vec![T::zeroed(); self.length];
+        let mut vec = zeros(self.length)?;
         self.read(&mut vec)?;
         Ok(vec)
     }
@@ -131,4 +131,14 @@ impl<T: Element> Buffer<T> {
         }
         .into())
     }
+}
+
+/// Zeros in ordinary memory. Errors: it does not suffice.
+pub(crate) fn zeros<T: Element>(length: usize) -> Result<Vec<T>> {
+    let mut vec = Vec::new();
+    if vec.try_reserve_exact(length).is_err() {
+        return Err(ErrorKind::OutOfMemory { length: length as u64, element: size_of::<T>() as u64 }.into());
+    }
+    vec.resize(length, T::zeroed());
+    Ok(vec)
 }

@@ -14,6 +14,7 @@ mod buffer;
 mod view;
 
 pub use buffer::Buffer;
+pub(crate) use buffer::zeros;
 #[cfg(feature = "cuda")]
 pub(crate) use view::DeviceSpan;
 pub(crate) use view::{Read, Written};

@@ -64,15 +64,19 @@ pub(super) fn position(what: &'static str, given: usize, count: usize) -> Result
     if given < count { Ok(given) } else { Err(ErrorKind::NoSuch { what, given, count }.into()) }
 }
 
-/// A new tensor must share no element with the tensors that are listed.
+/// A new tensor must be countable, and must not share its place with a tensor that is listed.
 pub(super) fn not_listed(new: &Listed, tensors: &[Listed]) -> Result<()> {
-    let same_shard = |old: &Listed| old.first == new.first && old.length == new.length;
-    let shared = |old: &Listed| old.first < new.end() && new.first < old.end();
-    match tensors.iter().enumerate().find(|(_, old)| old.id == new.id && (same_shard(old) || shared(old))) {
+    let Listed { id, first, length, .. } = *new;
+    if first.checked_add(length).is_none() {
+        return Err(ErrorKind::TooLong { id, first, length }.into());
+    }
+    // State is saved under id and first element: two tensors may not share both, even where one is empty.
+    let shared = |old: &Listed| old.first == first || old.first < new.end() && first < old.end();
+    match tensors.iter().enumerate().find(|(_, old)| old.id == id && shared(old)) {
         None => Ok(()),
         Some((position, old)) => Err(Error::from(ErrorKind::Listed {
-            id: new.id,
-            start: new.first,
+            id,
+            start: first,
             end: new.end(),
             other_start: old.first,
             other_end: old.end(),

@@ -1,3 +1,5 @@
+use std::fmt;
+
 use super::check;
 use super::group::Group;
 use super::state::State;
@@ -56,7 +58,8 @@ pub struct Optimizer<R: Rule, P: Pair<G> = f32, G: Element<Real = P::Real> = P> 
     device: Device,
     groups: Vec<Group<R>>,
     tensors: Vec<Listed>,
-    next_id: u64,
+    /// Of all tensors there ever were.
+    greatest_id: Option<u64>,
     backend: Box<dyn Backend<P, G>>,
 }
 
@@ -73,7 +76,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
             Device::Cuda(cuda) => Box::new(CudaBackend::<R, P, G>::new(cuda)?),
         };
         backend.set_groups(vec![group.row()])?;
-        Ok(Self { device: device.clone(), groups: vec![group], tensors: Vec::new(), next_id: 0, backend })
+        Ok(Self { device: device.clone(), groups: vec![group], tensors: Vec::new(), greatest_id: None, backend })
     }
 
     /// The device the states lie on and the step runs on.
@@ -136,16 +139,24 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
 
     /// Adds a tensor behind the others, with a state of zeros and no steps taken, and returns its position.
     ///
-    /// Errors: no such group; elements that another tensor of the same id holds; memory that does not suffice.
+    /// Errors: no such group; elements that another tensor of the same id holds, or that begin where another begins;
+    /// memory that does not suffice.
     pub fn add(&mut self, tensor: Tensor) -> Result<usize> {
         let Tensor { length, group, id, first } = tensor;
         check::position("group", group, self.groups.len())?;
-        let listed = Listed { id: id.unwrap_or(self.next_id), first, length, group };
+        let listed = Listed { id: id.unwrap_or_else(|| self.free_id()), first, length, group };
         check::not_listed(&listed, &self.tensors)?;
         self.backend.add(Slot { length, first, group })?;
-        self.next_id = self.next_id.max(listed.id.saturating_add(1));
+        self.greatest_id = self.greatest_id.max(Some(listed.id));
         self.tensors.push(listed);
         Ok(self.tensors.len() - 1)
+    }
+
+    /// The id after the greatest so far; where there is none, the least that no tensor has.
+    fn free_id(&self) -> u64 {
+        let next = self.greatest_id.map_or(Some(0), |id| id.checked_add(1));
+        let unused = |id: &u64| self.tensors.iter().all(|tensor| tensor.id != *id);
+        next.or_else(|| (0..).find(unused)).unwrap_or_default()
     }
 
     /// Removes a tensor with its state; those behind it move up. Errors: no such tensor.
@@ -167,7 +178,9 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// Steps every tensor that has a gradient; a tensor whose gradient is `None` keeps its elements, state and counter.
     ///
     /// `parameters` and `gradients` stand in the order of [`tensors`](Self::tensors), `[length]` each. On CUDA the work is
-    /// enqueued on the device's stream and the call returns.
+    /// enqueued on the device's stream and the call returns. A step may be captured in a graph once one with the same
+    /// tensors, gradients and addresses has been taken; a replay follows later changes of the settings. (cudarc's own
+    /// event tracking must be off while a stream is captured.)
     ///
     /// Errors, before anything is touched: a count that differs, a length that differs, memory of another device, arrays
     /// that overlap. On CUDA also what the driver refuses.
@@ -207,6 +220,18 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         }
         self.backend.set_steps(loaded.steps)?;
         self.replace_groups(loaded.groups)
+    }
+}
+
+impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> fmt::Debug for Optimizer<R, P, G> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { device, groups, tensors, .. } = self;
+        f.debug_struct("Optimizer")
+            .field("pair", &(P::DTYPE, G::DTYPE))
+            .field("device", device)
+            .field("groups", groups)
+            .field("tensors", tensors)
+            .finish_non_exhaustive()
     }
 }
 

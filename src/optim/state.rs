@@ -12,9 +12,17 @@ use crate::element::{Dtype, Real};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rules::{Record, Rule};
 
+/// The one entry of a file's metadata: two would be written in an order that changes from run to run.
+const KEY: &str = "format";
 const FORMAT: &str = "gradus optimizer state 1";
 
+fn format_of(rule: &str, arithmetic: &str) -> String {
+    format!("{FORMAT}, rule {rule}, arithmetic {arithmetic}")
+}
+
 /// A saved optimizer: named arrays, and the names of the rule and of the arithmetic type.
+///
+/// Its bytes are a safetensors file whose metadata say `format` = `gradus optimizer state 1, rule <name>, arithmetic <type>`.
 ///
 /// | array | type | what |
 /// |---|---|---|
@@ -168,10 +176,7 @@ impl State {
 
     /// The state as the bytes of a safetensors file.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let metadata = HashMap::from(
-            [("format", FORMAT), ("rule", &self.rule), ("arithmetic", &self.arithmetic)]
-                .map(|(key, value)| (key.to_owned(), value.to_owned())),
-        );
+        let metadata = HashMap::from([(KEY.to_owned(), format_of(&self.rule, &self.arithmetic))]);
         match safetensors::serialize(self.arrays.iter().map(|(name, array)| (name, InFile::new(array))), Some(metadata))
         {
             Ok(bytes) => bytes,
@@ -184,13 +189,14 @@ impl State {
         let unreadable = |error| wrong(format!("not a readable safetensors file: {error}"));
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(unreadable)?;
         let file = SafeTensors::deserialize(bytes).map_err(unreadable)?;
-        let metadata = header.metadata().clone().unwrap_or_default();
-        let entry =
-            |key: &str| metadata.get(key).cloned().ok_or_else(|| wrong(format!("the file's metadata have no '{key}'")));
-        let format = entry("format")?;
-        if format != FORMAT {
-            return Err(wrong(format!("its format is '{format}', not '{FORMAT}'")));
-        }
+        let metadata = header.metadata().as_ref();
+        let format = metadata.and_then(|metadata| metadata.get(KEY));
+        let format = format.ok_or_else(|| wrong(format!("the file's metadata have no '{KEY}'")))?;
+        let names =
+            format.strip_prefix(&format!("{FORMAT}, rule ")).and_then(|names| names.split_once(", arithmetic "));
+        let Some((rule, arithmetic)) = names else {
+            return Err(wrong(format!("its format is '{format}', not '{}'", format_of("<name>", "<type>"))));
+        };
         let mut arrays = BTreeMap::new();
         for (name, view) in file.tensors() {
             let array = match view.dtype() {
@@ -201,7 +207,7 @@ impl State {
             };
             arrays.insert(name, array);
         }
-        Ok(Self { rule: entry("rule")?, arithmetic: entry("arithmetic")?, arrays })
+        Ok(Self { rule: rule.to_owned(), arithmetic: arithmetic.to_owned(), arrays })
     }
 }
 
@@ -219,7 +225,11 @@ impl Reader<'_> {
         let steps = self.count("steps")?;
         let group = |position| {
             let row = Group::<R>::names().map(|name| self.number(&format!("group.{position}.{name}")));
-            Group::from_row(&row.collect::<Result<Vec<_>>>()?)
+            let row = row.collect::<Result<Vec<_>>>()?;
+            if row[0].abs() != 1.0 {
+                return Err(wrong(format!("'group.{position}.gradient_scale' is {}, not 1 or -1", row[0])));
+            }
+            Group::from_row(&row)
         };
         let groups = (0..groups).map(group).collect::<Result<Vec<_>>>()?;
         let mut membership = Vec::new();

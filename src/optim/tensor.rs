@@ -11,7 +11,8 @@ pub struct Tensor {
 }
 
 impl Tensor {
-    /// A whole tensor of `length` elements, in group 0; its id becomes the least that no tensor of the optimizer has had.
+    /// A whole tensor of `length` elements, in group 0; its id becomes one more than the greatest
+    /// that a tensor of the optimizer has had.
     pub fn new(length: usize) -> Self {
         Self { length: length as u64, group: 0, id: None, first: 0 }
     }

@@ -63,7 +63,8 @@ crate::for_each_rule!(registry);
 /// ```
 /// use gradus::rules::by_name;
 /// let rule = by_name("adamw", &[("lr", 3e-4.into()), ("decay", "decoupled".into())])?;
-/// assert_eq!(by_name("adamwe", &[]).unwrap_err().to_string(), "no rule is named 'adamwe'; known: adam, adamw, lion, sgd");
+/// assert_eq!(rule.name(), "adamw");
+/// assert!(by_name("adamwe", &[]).is_err());
 /// # Ok::<(), gradus::Error>(())
 /// ```
 ///

@@ -1,5 +1,6 @@
 //! The update of one chunk: load, rule, store. Twin: `kernels/optim/one_pass.cuh`.
 
+use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
 
 use crate::element::{Element, Real};
@@ -9,7 +10,7 @@ use crate::rules::{MAX_STATES, Record, Rule};
 /// being local they are known not to overlap.
 const BLOCK: usize = 64;
 
-/// One chunk of one tensor, with the scalars of its step.
+/// One chunk, or a few, of one tensor, with the scalars of its step.
 pub(super) struct OnePass<'a, R: Rule, P: Element, G: Element> {
     /// Factor of the gradient.
     pub(super) gradient_scale: P::Real,
@@ -40,12 +41,15 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for OnePass<'_, R
         if count > 0 {
             let mut p = padded(parameter_tail);
             let g = padded(gradient_tail);
-            let mut state = states.each_mut().map(|s| padded(s));
-            block::<R, P, G>(gradient_scale, scalars, &mut p, &g, &mut state.each_mut().map(|s| s.as_mut_slice()));
+            let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_STATES];
+            let arrays = R::State::<P::Real>::NAMES.len();
+            for (column, state) in columns.iter_mut().zip(&states).take(arrays) {
+                column[..count].copy_from_slice(state);
+            }
+            block::<R, P, G>(gradient_scale, scalars, &mut p, &g, &mut columns.each_mut().map(|c| c.as_mut_slice()));
             parameter_tail.copy_from_slice(&p[..count]);
-            for (to, from) in states.iter_mut().zip(&state) {
-                let n = to.len();
-                to.copy_from_slice(&from[..n]);
+            for (state, column) in states.iter_mut().zip(&columns).take(arrays) {
+                state.copy_from_slice(&column[..count]);
             }
         }
     }

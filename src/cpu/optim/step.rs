@@ -1,13 +1,13 @@
-//! One step on the CPU: tick each tensor, then every chunk of every tensor through rayon.
+//! One step on the CPU: every tensor, and every few chunks of it, through rayon. Nothing is allocated.
 
 use rayon::prelude::*;
 
 use super::one_pass::OnePass;
-use crate::backend::{Backend, Bound, Slot, TensorState, check_memory, chunks};
+use crate::backend::{Backend, Bound, CHUNK, Slot, TensorState, check_memory};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
-use crate::memory::{Read, View, ViewMut, Written};
+use crate::memory::{Read, View, ViewMut, Written, zeros};
 use crate::rules::{MAX_STATES, Pair, Record, Rule};
 
 /// The tensors of an optimizer in ordinary memory.
@@ -46,12 +46,12 @@ where
     G: Element<Real = P::Real>,
 {
     fn add(&mut self, slot: Slot) -> Result<()> {
-        let zeros = || vec![P::Real::from_f64(0.0); slot.length as usize];
+        let array = |_| zeros(slot.length as usize);
         self.tensors.push(Tensor {
             slot,
             steps: 0,
             carry: R::Carry::from_fn(|_| 0.0),
-            states: R::State::<P::Real>::NAMES.iter().map(|_| zeros()).collect(),
+            states: R::State::<P::Real>::NAMES.iter().map(array).collect::<Result<_>>()?,
         });
         self.bound.clear();
         Ok(())
@@ -78,24 +78,23 @@ where
             parameter: host_mut(parameter).as_ptr().addr() as u64,
             gradient: gradient.as_ref().map(|gradient| host(gradient).as_ptr().addr() as u64),
         };
-        let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).map(address).collect();
-        if self.bound != bound {
+        let unchanged = parameters.iter_mut().zip(gradients).map(address).eq(self.bound.iter().copied());
+        if !unchanged {
+            let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).map(address).collect();
             let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
             check_memory::<P, G>(&slots, &bound)?;
             self.bound = bound;
         }
 
-        self.steps += 1;
-        let groups = &self.groups;
-        let mut active: Vec<Active<'_, R, P, G>> = (self.tensors.iter_mut().zip(parameters).zip(gradients))
-            .filter_map(|((tensor, parameter), gradient)| {
-                let gradient = host(gradient.as_ref()?);
-                Some(Active::tick(tensor, &groups[tensor.slot.group], host_mut(parameter), gradient))
-            })
-            .collect();
-        let cpu = self.cpu;
-        let chunks: Vec<OnePass<'_, R, P, G>> = active.iter_mut().flat_map(Active::split).collect();
-        chunks.into_par_iter().for_each(|chunk| cpu.run(chunk));
+        self.steps = self.steps.wrapping_add(1);
+        let (cpu, groups) = (self.cpu, &self.groups);
+        let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
+        arguments.into_par_iter().for_each(|(tensor, parameter, gradient)| {
+            if let Some(gradient) = gradient {
+                let group = &groups[tensor.slot.group];
+                tick(tensor, group, host_mut(parameter), host(gradient), |pass| pass.run(cpu));
+            }
+        });
         Ok(())
     }
 
@@ -123,46 +122,49 @@ where
     }
 }
 
-/// A tensor that has a gradient, with the scalars of its step.
-struct Active<'a, R: Rule, P: Element, G: Element> {
-    gradient_scale: P::Real,
-    scalars: R::Scalars<P::Real>,
-    parameter: &'a mut [P],
-    gradient: &'a [G],
-    states: [&'a mut [P::Real]; MAX_STATES],
+/// Advances the tensor's counter, computes its scalars and passes its arrays on. Twin: `kernels/optim/tick.cuh`.
+fn tick<R: Rule, P: Element, G: Element>(
+    tensor: &mut Tensor<R, P::Real>,
+    group: &Group<R>,
+    parameter: &mut [P],
+    gradient: &[G],
+    run: impl FnOnce(OnePass<'_, R, P, G>),
+) {
+    tensor.steps = tensor.steps.wrapping_add(1);
+    let scalars = R::tick(&group.hyper, tensor.steps, &mut tensor.carry);
+    let mut states = tensor.states.iter_mut();
+    run(OnePass {
+        gradient_scale: P::Real::from_f64(group.gradient_scale),
+        scalars: &R::Scalars::from_fn(|k| P::Real::from_f64(*scalars.nth(k))),
+        parameter,
+        gradient,
+        states: std::array::from_fn(|_| states.next().map(Vec::as_mut_slice).unwrap_or_default()),
+    });
 }
 
-impl<'a, R: Rule, P: Element, G: Element> Active<'a, R, P, G> {
-    /// Advances the tensor's counter and computes its scalars. Twin: `kernels/optim/tick.cuh`.
-    fn tick(tensor: &'a mut Tensor<R, P::Real>, group: &Group<R>, parameter: &'a mut [P], gradient: &'a [G]) -> Self {
-        tensor.steps += 1;
-        let scalars = R::tick(&group.hyper, tensor.steps, &mut tensor.carry);
-        let mut states = tensor.states.iter_mut();
-        Self {
-            gradient_scale: P::Real::from_f64(group.gradient_scale),
-            scalars: R::Scalars::from_fn(|k| P::Real::from_f64(*scalars.nth(k))),
-            parameter,
-            gradient,
-            states: std::array::from_fn(|_| states.next().map(Vec::as_mut_slice).unwrap_or_default()),
+/// Chunks that one task takes: enough to outweigh the making of a task.
+const CHUNKS_OF_A_TASK: usize = 4;
+
+impl<R: Rule, P: Element, G: Element<Real = P::Real>> OnePass<'_, R, P, G> {
+    /// Runs the chunks, in parallel where there are many.
+    fn run(mut self, cpu: Cpu) {
+        let chunks = self.parameter.len().div_ceil(CHUNK as usize);
+        if chunks <= CHUNKS_OF_A_TASK {
+            return cpu.run(self);
         }
+        let first = self.split_off(chunks / 2 * CHUNK as usize);
+        rayon::join(|| first.run(cpu), || self.run(cpu));
     }
 
-    /// The tensor's chunks.
-    fn split(&mut self) -> impl Iterator<Item = OnePass<'_, R, P, G>> {
-        let (gradient_scale, scalars) = (self.gradient_scale, &self.scalars);
-        let mut parameter = &mut *self.parameter;
-        let mut gradient = self.gradient;
-        let mut states = self.states.each_mut().map(|state| &mut **state);
-        chunks(parameter.len() as u64, 0).map(move |range| {
-            let count = (range.end - range.start) as usize;
-            OnePass {
-                gradient_scale,
-                scalars,
-                parameter: parameter.split_off_mut(..count).unwrap_or_default(),
-                gradient: gradient.split_off(..count).unwrap_or_default(),
-                states: states.each_mut().map(|state| state.split_off_mut(..count).unwrap_or_default()),
-            }
-        })
+    /// Splits the first `count` elements off.
+    fn split_off(&mut self, count: usize) -> Self {
+        Self {
+            gradient_scale: self.gradient_scale,
+            scalars: self.scalars,
+            parameter: self.parameter.split_off_mut(..count).unwrap_or_default(),
+            gradient: self.gradient.split_off(..count).unwrap_or_default(),
+            states: self.states.each_mut().map(|state| state.split_off_mut(..count).unwrap_or_default()),
+        }
     }
 }
 

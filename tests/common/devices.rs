@@ -1,0 +1,29 @@
+//! The devices that a test runs on: the only place where they are listed.
+
+use std::env;
+use std::sync::OnceLock;
+
+use gradus::Device;
+use gradus::device::{Cpu, SimdLevel};
+
+/// Every device: the CPU with each of its instruction sets, then those of the CUDA driver that the environment names.
+pub fn devices() -> &'static [Device] {
+    static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
+    DEVICES.get_or_init(|| cpus().iter().cloned().chain(cuda()).collect())
+}
+
+/// The CPU with each of its instruction sets.
+pub fn cpus() -> &'static [Device] {
+    static CPUS: OnceLock<Vec<Device>> = OnceLock::new();
+    let cpu = |level| Device::Cpu(Cpu::with_simd(level).unwrap());
+    CPUS.get_or_init(|| SimdLevel::available().into_iter().map(cpu).collect())
+}
+
+/// `GRADUS_DRIVER=system`: device 0 of the driver that is installed. It was asked for, so that its absence is a failure.
+fn cuda() -> Vec<Device> {
+    match env::var("GRADUS_DRIVER").as_deref() {
+        Err(_) => Vec::new(),
+        Ok("system") => vec![Device::cuda(0).unwrap_or_else(|error| panic!("GRADUS_DRIVER=system: {error}"))],
+        Ok(other) => panic!("GRADUS_DRIVER={other} names no driver; known: system"),
+    }
+}

@@ -1,0 +1,8 @@
+//! What several test programs are built from; each uses a part of it.
+
+#![allow(dead_code)]
+
+pub mod data;
+pub mod devices;
+pub mod memory;
+pub mod subjects;

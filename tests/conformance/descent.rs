@@ -1,0 +1,42 @@
+//! Every rule goes down the gradient: what no comparison of a rule with itself would say.
+
+use gradus::element::{Element, Real};
+use gradus::optim::{Group, Optimizer, Tensor};
+use gradus::rules::{Pair, Record};
+use gradus::{Buffer, Device};
+
+use crate::common::data::element;
+use crate::common::subjects::{Property, Subject, label};
+
+const STEPS: usize = 4;
+
+/// A parameter moves against a gradient that stays, and along it where the objective is maximised.
+pub struct Descent;
+
+impl Property for Descent {
+    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+        let device = &Device::cpu();
+        for (name, mut rule) in R::presets() {
+            if R::Hyper::NAMES.contains(&"lr") {
+                rule.set("lr", &0.125.into()).unwrap();
+            }
+            for maximize in [false, true] {
+                let mut optimizer = Optimizer::<R, P, G>::new(device, Group::new(rule).maximize(maximize)).unwrap();
+                optimizer.add(Tensor::new(2)).unwrap();
+                let mut parameter = Buffer::from_slice(device, &[element::<P>(0.0); 2]).unwrap();
+                let gradient = Buffer::from_slice(device, &[element::<G>(1.0), element(-1.0)]).unwrap();
+                for _ in 0..STEPS {
+                    optimizer.step(&mut [parameter.view_mut()], &[Some(gradient.view())]).unwrap();
+                }
+                let moved: Vec<f64> = parameter.to_vec().unwrap().into_iter().map(|p| p.load().to_f64()).collect();
+                let uphill = moved[0] > 0.0 && moved[1] < 0.0;
+                let downhill = moved[0] < 0.0 && moved[1] > 0.0;
+                let label = label::<R, P, G>(device);
+                assert!(
+                    if maximize { uphill } else { downhill },
+                    "{name}, {label}, maximize = {maximize}: zeros have moved to {moved:?} along gradients of 1 and -1"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! Sizes and offsets: one tensor at a time, around every edge of a run, a block and a chunk, at every alignment.
+
+use std::ops::Range;
+
+use gradus::Device;
+use gradus::element::Element;
+use gradus::optim::{Group, Optimizer, Tensor};
+use gradus::rules::Pair;
+
+use crate::common::data::{Numbers, full, seed};
+use crate::common::memory::Guarded;
+use crate::common::subjects::{Property, Subject, every_setting, label};
+use crate::content::{Content, same};
+use crate::covering::pairwise;
+
+/// Elements of a chunk: the unit of work of a CUDA block and of a CPU task.
+pub const CHUNK: usize = 16384;
+
+/// Around the runs of 2, 4 and 8 elements that a thread takes, the blocks of 64, and the chunks.
+const SIZES: [usize; 16] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 63];
+
+/// Offsets of 0 to 16 elements: every alignment of the widest access, and one more.
+const OFFSETS: usize = 17;
+
+const STEPS: usize = 3;
+
+/// Parameters, and two gradients that the steps take in turn.
+struct Data<P, G> {
+    parameter: Vec<P>,
+    gradients: [Vec<G>; 2],
+}
+
+impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
+    fn new(size: usize, numbers: &mut Numbers) -> Self {
+        Self { parameter: numbers.numbers(size), gradients: [numbers.numbers(size), numbers.numbers(size)] }
+    }
+
+    fn expected<R: Subject>(&self, rule: R) -> Content<P> {
+        let mut content = Content::new::<R>(self.parameter.clone());
+        for step in 0..STEPS {
+            content.step(&Group::new(rule), &self.gradients[step % 2]);
+        }
+        content
+    }
+
+    /// Steps a tensor for each two offsets, and compares each with what is expected. One optimizer takes all offsets of
+    /// the gradient.
+    fn check<R: Subject>(&self, rule: R, device: &Device, offsets: [Range<usize>; 2], expected: &Content<P>)
+    where
+        P: Pair<G>,
+    {
+        let [of_parameter, of_gradient] = offsets;
+        let place = |p: usize, g: usize| {
+            let (label, size, seed) = (label::<R, P, G>(device), self.parameter.len(), seed());
+            format!("{label}, {size} elements, parameter at offset {p}, gradient at {g}, {rule:?}, seed {seed}")
+        };
+        let placed = |g: usize| self.gradients.each_ref().map(|gradient| Guarded::new(device, gradient, g));
+        let gradients: Vec<_> = of_gradient.clone().map(placed).collect();
+        for p in of_parameter {
+            let mut optimizer = Optimizer::<R, P, G>::new(device, rule).unwrap();
+            let mut parameters = Vec::new();
+            for _ in of_gradient.clone() {
+                optimizer.add(Tensor::new(self.parameter.len())).unwrap();
+                parameters.push(Guarded::new(device, &self.parameter, p));
+            }
+            for step in 0..STEPS {
+                let mut written: Vec<_> = parameters.iter_mut().map(Guarded::view_mut).collect();
+                let read: Vec<_> = gradients.iter().map(|turns| Some(turns[step % 2].view())).collect();
+                optimizer.step(&mut written, &read).unwrap();
+            }
+            let state = optimizer.state().unwrap();
+            for ((g, parameter), tensor) in of_gradient.clone().zip(&parameters).zip(optimizer.tensors()) {
+                let actual = Content::of::<R>(&state, tensor, parameter.elements());
+                actual.assert_same::<R>(expected, &|| place(p, g));
+            }
+        }
+        for (g, turns) in of_gradient.zip(&gradients) {
+            for (turn, gradient) in turns.iter().zip(&self.gradients) {
+                same("gradient", &turn.elements(), gradient, &|| place(0, g));
+            }
+        }
+    }
+}
+
+/// Every two of a setting, a size, an offset of the parameter, one of the gradient and a device occur together.
+pub struct Pairwise;
+
+impl Property for Pairwise {
+    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+        let (settings, devices) = (every_setting::<R>(), R::devices());
+        let numbers = &mut Numbers::new(seed());
+        let levels = [settings.len(), SIZES.len(), OFFSETS, OFFSETS, devices.len()];
+        for [setting, size, p, g, device] in pairwise(levels, numbers) {
+            let data = Data::<P, G>::new(SIZES[size], numbers);
+            let expected = data.expected(settings[setting]);
+            data.check(settings[setting], &devices[device], [p..p + 1, g..g + 1], &expected);
+        }
+    }
+}
+
+/// Every size with every offset of the parameter and every offset of the gradient on every device, with the defaults:
+/// up to two chunks for AdamW and Lion, up to 65 elements for the others, and all sizes for all rules where
+/// everything is asked for.
+pub struct InFull;
+
+impl Property for InFull {
+    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+        let longest = match R::NAME {
+            _ if full() => usize::MAX,
+            "adamw" | "lion" => CHUNK + 1,
+            _ => 65,
+        };
+        let numbers = &mut Numbers::new(seed());
+        for size in SIZES.into_iter().filter(|&size| size <= longest) {
+            let data = Data::<P, G>::new(size, numbers);
+            let expected = data.expected(R::default());
+            for device in R::devices() {
+                data.check(R::default(), device, [0..OFFSETS, 0..OFFSETS], &expected);
+            }
+        }
+    }
+}

@@ -1,0 +1,220 @@
+//! An optimizer on a device and the reference of each of its tensors, in lockstep: what is done to the one is done to
+//! the others, and `check` compares all there is.
+
+use gradus::element::Element;
+use gradus::optim::{Group, Optimizer, State, Tensor};
+use gradus::rules::{Pair, Record, Rule};
+use gradus::{Device, Result};
+
+use crate::common::data::{Numbers, seed};
+use crate::common::memory::Guarded;
+use crate::common::subjects::{Subject, every_setting, label};
+use crate::content::{Content, same};
+
+pub struct Lockstep<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> {
+    pub optimizer: Optimizer<R, P, G>,
+    pub tensors: Vec<Tracked<P>>,
+    groups: Vec<Group<R>>,
+    steps: u64,
+    numbers: Numbers,
+}
+
+/// A tensor of the optimizer, and what is expected of it.
+pub struct Tracked<P: Element> {
+    pub memory: Guarded<P>,
+    pub expected: Content<P>,
+    gradient_offset: usize,
+    id: u64,
+    group: usize,
+}
+
+/// The gradients of a step, one for each tensor.
+pub type Gradients<G> = Vec<Option<Vec<G>>>;
+
+impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
+    /// No tensors yet. Errors of the optimizer are failures of the test, here and everywhere below.
+    pub fn new(device: &Device, groups: &[Group<R>]) -> Self {
+        let mut optimizer = Optimizer::new(device, groups[0]).unwrap();
+        for &group in &groups[1..] {
+            optimizer.add_group(group).unwrap();
+        }
+        let numbers = Numbers::new(seed());
+        Self { optimizer, tensors: Vec::new(), groups: groups.to_vec(), steps: 0, numbers }
+    }
+
+    /// One group with the rule's defaults, and tensors of these sizes.
+    pub fn with_sizes(device: &Device, sizes: &[usize]) -> Self {
+        let mut lockstep = Self::new(device, &[R::default().into()]);
+        for &size in sizes {
+            lockstep.add(size, 0);
+        }
+        lockstep
+    }
+
+    /// Adds a tensor of a size to a group; ids and offsets differ from tensor to tensor.
+    pub fn add(&mut self, size: usize, group: usize) {
+        let id = self.tensors.iter().map(|tensor| tensor.id).max().unwrap_or(40) + 3;
+        let (offset, gradient_offset) = (id as usize * 5 % 17, id as usize * 7 % 17);
+        let parameter = self.numbers.numbers(size);
+        let position = self.optimizer.add(Tensor::new(size).id(id).group(group)).unwrap();
+        assert_eq!(position, self.tensors.len());
+        self.tensors.push(Tracked {
+            memory: Guarded::new(self.optimizer.device(), &parameter, offset),
+            expected: Content::new::<R>(parameter),
+            gradient_offset,
+            id,
+            group,
+        });
+    }
+
+    /// Adds a tensor to group 0 that another optimizer has, with its id and elements.
+    pub fn add_copy(&mut self, tensor: &Tracked<P>) {
+        self.optimizer.add(Tensor::new(tensor.memory.len()).id(tensor.id)).unwrap();
+        self.tensors.push(Tracked {
+            memory: Guarded::new(self.optimizer.device(), &tensor.memory.elements(), tensor.memory.offset() + 1),
+            expected: tensor.expected.clone(),
+            group: 0,
+            ..*tensor
+        });
+    }
+
+    pub fn remove(&mut self, position: usize) {
+        let removed = self.optimizer.remove(position).unwrap();
+        assert_eq!(removed.id, self.tensors.remove(position).id);
+    }
+
+    pub fn regroup(&mut self, position: usize, group: usize) {
+        self.optimizer.regroup(position, group).unwrap();
+        self.tensors[position].group = group;
+    }
+
+    pub fn set_group(&mut self, position: usize, group: Group<R>) {
+        self.optimizer.set_group(position, group).unwrap();
+        self.groups[position] = group;
+    }
+
+    pub fn add_group(&mut self, group: Group<R>) {
+        assert_eq!(self.optimizer.add_group(group).unwrap(), self.groups.len());
+        self.groups.push(group);
+    }
+
+    /// Sets the rate of all groups, or of one.
+    pub fn set_lr(&mut self, group: Option<usize>, lr: f64) -> Result<()> {
+        let result = match group {
+            None => self.optimizer.set_lr(lr),
+            Some(position) => self.optimizer.set_group_lr(position, lr),
+        };
+        for (position, changed) in self.groups.iter_mut().enumerate() {
+            if result.is_ok() && group.is_none_or(|only| only == position) {
+                changed.rule.set("lr", &lr.into()).unwrap();
+            }
+        }
+        result
+    }
+
+    /// Gradients for all tensors, never the same ones.
+    pub fn gradients(&mut self) -> Gradients<G> {
+        let numbers = &mut self.numbers;
+        self.tensors.iter().map(|tensor| Some(numbers.numbers(tensor.memory.len()))).collect()
+    }
+
+    /// One step with gradients for all tensors.
+    pub fn step(&mut self) {
+        let gradients = self.gradients();
+        self.step_with(&gradients);
+    }
+
+    pub fn step_with(&mut self, gradients: &Gradients<G>) {
+        let device = self.optimizer.device();
+        let placed: Vec<Option<Guarded<G>>> = (self.tensors.iter().zip(gradients))
+            .map(|(tensor, gradient)| Some(Guarded::new(device, gradient.as_ref()?, tensor.gradient_offset)))
+            .collect();
+        let mut parameters: Vec<_> = self.tensors.iter_mut().map(|tensor| tensor.memory.view_mut()).collect();
+        let views: Vec<_> = placed.iter().map(|gradient| gradient.as_ref().map(Guarded::view)).collect();
+        self.optimizer.step(&mut parameters, &views).unwrap();
+
+        self.steps += 1;
+        for (tensor, gradient) in self.tensors.iter_mut().zip(gradients) {
+            if let Some(gradient) = gradient {
+                tensor.expected.step(&self.groups[tensor.group], gradient);
+            }
+        }
+        for (position, (placed, gradient)) in placed.iter().zip(gradients).enumerate() {
+            if let (Some(placed), Some(gradient)) = (placed, gradient) {
+                same("gradient", &placed.elements(), gradient, &|| self.place(position, "a step"));
+            }
+        }
+    }
+
+    /// Panics where the optimizer is not what its references and its history say.
+    pub fn check(&self, after: &str) {
+        let label = || format!("{}, after {after}", label::<R, P, G>(self.optimizer.device()));
+        assert_eq!(self.optimizer.steps().unwrap(), self.steps, "steps of {}", label());
+        assert_eq!(self.optimizer.groups(), self.groups, "groups of {}", label());
+        assert_eq!(self.optimizer.tensors().len(), self.tensors.len(), "tensors of {}", label());
+        let state = self.optimizer.state().unwrap();
+        for (position, (tensor, listed)) in self.tensors.iter().zip(self.optimizer.tensors()).enumerate() {
+            assert_eq!((listed.id, listed.group), (tensor.id, tensor.group), "id and group, {}", label());
+            assert_eq!(self.optimizer.tensor_steps(position).unwrap(), tensor.expected.steps, "{}", label());
+            let actual = Content::of::<R>(&state, listed, tensor.memory.elements());
+            actual.assert_same::<R>(&tensor.expected, &|| self.place(position, after));
+        }
+    }
+
+    fn place(&self, position: usize, after: &str) -> String {
+        let Tracked { memory, gradient_offset, group, .. } = &self.tensors[position];
+        format!(
+            "{}, after {after}: tensor {position}, {} elements, parameter at offset {}, gradient at {gradient_offset}, \
+             {:?}, seed {}",
+            label::<R, P, G>(self.optimizer.device()),
+            memory.len(),
+            memory.offset(),
+            self.groups[*group],
+            seed(),
+        )
+    }
+
+    /// Saves the state as a file's bytes, loads it into a new optimizer on a device, and goes on with that. The new one
+    /// had other settings, other memberships and steps of its own.
+    pub fn resume_on(&mut self, device: &Device) {
+        let saved = self.optimizer.state().unwrap().to_bytes();
+
+        let others = vec![Group::new(R::default()).maximize(true); self.groups.len()];
+        let mut resumed = Self::new(device, &others);
+        resumed.tensors = (self.tensors.iter())
+            .map(|tensor| Tracked {
+                memory: Guarded::new(device, &tensor.memory.elements(), tensor.memory.offset()),
+                expected: Content::new::<R>(tensor.expected.parameter.clone()),
+                ..*tensor
+            })
+            .collect();
+        for tensor in &mut resumed.tensors {
+            let other_group = (tensor.group + 1) % others.len();
+            let added = Tensor::new(tensor.memory.len()).id(tensor.id).group(other_group);
+            resumed.optimizer.add(added).unwrap();
+            tensor.group = other_group;
+        }
+        resumed.step();
+        resumed.optimizer.load_state(&State::from_bytes(&saved).unwrap()).unwrap();
+
+        for (resumed, tensor) in resumed.tensors.iter_mut().zip(&self.tensors) {
+            let offset = tensor.memory.offset();
+            resumed.memory = Guarded::new(device, &tensor.memory.elements(), offset);
+            resumed.expected = tensor.expected.clone();
+            resumed.group = tensor.group;
+        }
+        self.tensors = resumed.tensors;
+        self.optimizer = resumed.optimizer;
+    }
+}
+
+/// Three groups: the rule's defaults, settings of another kind, and a third that maximises. None of them stands still.
+pub fn groups<R: Subject>() -> Vec<Group<R>> {
+    let moves = |rule: &R| {
+        let hyper = rule.hyper();
+        R::Hyper::NAMES.iter().enumerate().all(|(k, name)| *name != "lr" || *hyper.nth(k) != 0.0)
+    };
+    let others: Vec<R> = every_setting().into_iter().filter(|rule| *rule != R::default() && moves(rule)).collect();
+    let other = |k: usize| others[k % others.len()];
+    vec![R::default().into(), other(1).into(), Group::new(other(4)).maximize(true)]
+}

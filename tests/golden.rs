@@ -1,0 +1,287 @@
+//! Trajectories of other people's implementations, played through the public API.
+//!
+//! `GRADUS_GOLDEN` names another directory of such files; `GRADUS_DRIVER=system` plays them on CUDA device 0 as well.
+//! What is compared with what, and how closely, is told in `tests/golden/README.md`.
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::{env, fmt, fs, io};
+
+use gradus::element::{Dtype, Real};
+use gradus::optim::{Array, Stepper, Tensor};
+use gradus::rules::{Pair, by_name};
+use gradus::{Buffer, Device};
+
+#[path = "golden/file.rs"]
+mod file;
+#[path = "golden/formulas.rs"]
+mod formulas;
+#[path = "golden/methods.rs"]
+mod methods;
+
+use file::File;
+use methods::{METHODS, Method, built, matches};
+
+/// Errors are relative to the greater of 1 and the number that the file gives.
+const TOLERANCE_F64: f64 = 1e-12;
+const TOLERANCE_F32: f64 = 2e-5;
+
+/// Methods that are given another tolerance, and why.
+const EXCEPTIONS: &[(&str, Dtype, f64, &str)] = &[
+    ("muon*", Dtype::F64, 1e-10, "Newton-Schulz iterations"),
+    ("soap", Dtype::F64, 1e-10, "an eigenbasis"),
+    ("shampoo*", Dtype::F64, 1e-10, "matrix roots"),
+    ("mars_shampoo", Dtype::F64, 1e-10, "Newton-Schulz iterations"),
+    ("kfac*", Dtype::F64, 1e-10, "matrix inverses"),
+    ("foof", Dtype::F64, 1e-10, "a matrix inverse"),
+    ("cg_pr_quadratic", Dtype::F64, 1e-9, "conjugate directions lose digits: 1 ulp of the inputs moves it by 4e-12"),
+    ("cg_pr_rosenbrock", Dtype::F64, 1e-6, "only the minimiser is compared, and line searches reach it by other ways"),
+];
+
+/// An arithmetic type and a device that files are played with.
+struct Run {
+    dtype: Dtype,
+    device: Device,
+}
+
+impl Run {
+    fn all() -> Vec<Self> {
+        let mut runs = Vec::from([Dtype::F64, Dtype::F32].map(|dtype| Self { dtype, device: Device::cpu() }));
+        if env::var("GRADUS_DRIVER").is_ok_and(|driver| driver == "system") {
+            let device = Device::cuda(0).expect("GRADUS_DRIVER=system asks for CUDA device 0");
+            runs.push(Self { dtype: Dtype::F32, device });
+        }
+        runs
+    }
+
+    fn tolerance(&self, method: &str) -> f64 {
+        let exception = EXCEPTIONS.iter().find(|(name, dtype, ..)| *dtype == self.dtype && matches(name, method));
+        let usual = if self.dtype == Dtype::F64 { TOLERANCE_F64 } else { TOLERANCE_F32 };
+        exception.map_or(usual, |&(_, _, tolerance, _)| tolerance)
+    }
+}
+
+impl fmt::Display for Run {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} on {}", self.dtype, self.device)
+    }
+}
+
+#[test]
+fn files_agree() {
+    let directory = env::var_os("GRADUS_GOLDEN").map_or_else(own_directory, PathBuf::from);
+    let files = read_files(&directory);
+    assert!(!files.is_empty(), "there are no golden files in {}", directory.display());
+    let (runs, pending) = (Run::all(), pending());
+    let (mut of_references, mut of_formulas) = (0, 0);
+    let (mut waiting, mut failures) = (BTreeSet::new(), Vec::new());
+    for file in &files {
+        let outcome = match built(file.method()) {
+            Some(method) => runs.iter().map(|run| check(file, method, run)).collect::<Result<Vec<_>, _>>(),
+            None if pending.contains(file.method()) => {
+                waiting.insert(file.method());
+                continue;
+            }
+            None => Err(format!("the method '{}' is neither built nor pending", file.method())),
+        };
+        match outcome {
+            Ok(errors) => {
+                println!("{:24} {}", file.name, describe(&runs, &errors));
+                *(if file.formula_only() { &mut of_formulas } else { &mut of_references }) += 1;
+            }
+            Err(failure) => failures.push(format!("{}: {failure}", file.name)),
+        }
+    }
+    report(&format!(
+        "golden: {of_references} files of references agree, {of_formulas} of formulas only, {} fail\n",
+        failures.len()
+    ));
+    if !waiting.is_empty() {
+        let names = waiting.iter().copied().collect::<Vec<_>>().join(", ");
+        report(&format!("pending: {} ({names})\n", waiting.len()));
+    }
+    assert!(failures.is_empty(), "golden files disagree:\n{}", failures.join("\n"));
+}
+
+#[test]
+fn pending_methods_have_files_and_are_not_built() {
+    let files = read_files(&own_directory());
+    let methods: BTreeSet<&str> = files.iter().map(File::method).collect();
+    for name in pending() {
+        assert!(built(&name).is_none(), "'{name}' is built: strike it out of PENDING");
+        assert!(methods.contains(name.as_str()), "PENDING has '{name}', which is the method of no file");
+    }
+}
+
+#[test]
+fn every_method_has_a_rule_and_a_file() {
+    let files = read_files(&own_directory());
+    for Method { name, rule, .. } in METHODS {
+        assert!(by_name(rule, &[]).is_ok(), "{name}: no rule is named '{rule}'");
+        assert!(files.iter().any(|file| matches(name, file.method())), "no file is of the method '{name}'");
+    }
+    for (name, ..) in EXCEPTIONS {
+        assert!(files.iter().any(|file| matches(name, file.method())), "no file is of the exception '{name}'");
+    }
+}
+
+#[test]
+fn planted_faults_are_noticed() {
+    let text = fs::read_to_string(own_directory().join("adam.json")).expect("adam.json can be read");
+    let verdict = |pointer: &str, value: serde_json::Value| {
+        let mut json: serde_json::Value = serde_json::from_str(&text).expect("adam.json is JSON");
+        let (parent, key) = pointer.rsplit_once('/').expect("a pointer has a parent");
+        match json.pointer_mut(parent).expect("the parent exists") {
+            serde_json::Value::Object(fields) => drop(fields.insert(key.to_owned(), value)),
+            other => other[key.parse::<usize>().expect("a list has numbers")] = value,
+        }
+        let file = File::new("planted", json)?;
+        let method = built("adam").expect("adam is built");
+        check(&file, method, &Run { dtype: Dtype::F64, device: Device::cpu() }).map(drop)
+    };
+    let first: f64 = -0.3507186283104466;
+    assert_eq!(verdict("/params/0/1", first.into()), Ok(()));
+    for (pointer, value, start) in [
+        ("/params/0/1", (first + 2e-12).into(), "f64 on cpu"),
+        ("/params/9/39", "nan".into(), "f64 on cpu"),
+        ("/state/exp_avg/0", 1e-11.into(), "f64 on cpu"),
+        ("/state/exp_avg", serde_json::json!([0.0]), "state exp_avg has 40 elements, not 1"),
+        ("/grads/0", serde_json::json!([0.0]), "grads 0 has 1 elements, not 40"),
+        ("/grads", serde_json::json!([]), "there are 0 gradients and 10 parameters"),
+        ("/hyper/betas", serde_json::json!([0.999, 0.9]), "f64 on cpu"),
+        ("/hyper/betas", 0.9.into(), "betas = 0.9 is not a list of 2"),
+        ("/hyper/maximize", true.into(), "f64 on cpu"),
+        ("/hyper/weight_decay", 0.1.into(), "f64 on cpu"),
+        ("/hyper/lr", "fast".into(), "AdamW: lr = 'fast' is not a number"),
+        ("/hyper/warmup", 0.into(), "nothing reads the hyperparameters warmup"),
+    ] {
+        let found = verdict(pointer, value.clone()).expect_err(pointer);
+        assert!(found.starts_with(start), "{pointer} = {value} gave: {found}");
+    }
+}
+
+/// The golden files of the package.
+fn own_directory() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden")
+}
+
+fn read_files(directory: &Path) -> Vec<File> {
+    let entries = fs::read_dir(directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("the directory can be listed").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
+    paths.sort();
+    paths.iter().map(|path| File::read(path).unwrap_or_else(|error| panic!("{error}"))).collect()
+}
+
+/// The methods that wait to be built.
+fn pending() -> BTreeSet<String> {
+    let path = own_directory().join("PENDING");
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    text.lines().map(str::to_owned).collect()
+}
+
+/// Plays a file and gives its worst error. Errors: one that is greater than the run's tolerance, a file that cannot be
+/// played.
+fn check(file: &File, method: &Method, run: &Run) -> Result<f64, String> {
+    let differences = match run.dtype {
+        Dtype::F64 => play::<f64>(file, method, &run.device)?,
+        _ => play::<f32>(file, method, &run.device)?,
+    };
+    let tolerance = run.tolerance(file.method());
+    let worst = differences.into_iter().max_by(|a, b| a.error.total_cmp(&b.error));
+    let worst = worst.ok_or("it has no steps")?;
+    let Difference { error, place, given, expected } = &worst;
+    if *error <= tolerance {
+        return Ok(*error);
+    }
+    Err(format!("{run}: {place} is {given}, not {expected}: {error:.1e} is above {tolerance:.0e}"))
+}
+
+/// Where an array differs most from what a file says.
+struct Difference {
+    error: f64,
+    place: String,
+    given: f64,
+    expected: f64,
+}
+
+impl Difference {
+    /// Errors: arrays of other lengths.
+    fn greatest(place: &str, given: &[f64], expected: &[f64]) -> Result<Self, String> {
+        same_length(place, given.len(), expected.len())?;
+        let of = |element: usize| {
+            let (given, expected) = (given[element], expected[element]);
+            let error = if given == expected { 0.0 } else { (given - expected).abs() / expected.abs().max(1.0) };
+            let error = if error.is_nan() { f64::INFINITY } else { error };
+            Self { error, place: format!("{place}, element {element},"), given, expected }
+        };
+        let worst = (0..given.len()).map(of).max_by(|a, b| a.error.total_cmp(&b.error));
+        worst.ok_or_else(|| format!("{place} has no elements"))
+    }
+}
+
+/// Steps through a file and compares the parameters after every step, then the states that the method names.
+fn play<T: Pair<T> + Real>(file: &File, method: &Method, device: &Device) -> Result<Vec<Difference>, String> {
+    let start = file.array("param0")?;
+    let (gradients, parameters) = (file.arrays("grads")?, file.arrays("params")?);
+    same_length("param0", start.len(), file.length()?)?;
+    if gradients.len() != parameters.len() {
+        return Err(format!("there are {} gradients and {} parameters", gradients.len(), parameters.len()));
+    }
+
+    let mut optimizer = optimizer::<T>(file, method, device)?;
+    let explain = |error: gradus::Error| error.to_string();
+    optimizer.add(Tensor::new(start.len())).map_err(explain)?;
+    let mut parameter = Buffer::from_slice(device, &rounded::<T>(&start)).map_err(explain)?;
+    let mut differences = Vec::new();
+    for (step, (gradient, expected)) in gradients.iter().zip(&parameters).enumerate() {
+        same_length(&format!("grads {step}"), gradient.len(), start.len())?;
+        let gradient = Buffer::from_slice(device, &rounded::<T>(gradient)).map_err(explain)?;
+        optimizer.step(&mut [parameter.view_mut()], &[Some(gradient.view())]).map_err(explain)?;
+        let given: Vec<f64> = parameter.to_vec().map_err(explain)?.into_iter().map(T::to_f64).collect();
+        differences.push(Difference::greatest(&format!("params {step}"), &given, expected)?);
+    }
+    let state = optimizer.state().map_err(explain)?;
+    for (theirs, ours) in method.state {
+        let Some(expected) = file.state(theirs)? else { continue };
+        let given = match state.get(&format!("tensor.0.0.state.{ours}")) {
+            Some(Array::F64(values)) => values.clone(),
+            Some(Array::F32(values)) => values.iter().copied().map(f64::from).collect(),
+            _ => return Err(format!("the state has no array '{ours}' of f32 or f64")),
+        };
+        differences.push(Difference::greatest(&format!("state {theirs}"), &given, &expected)?);
+    }
+    Ok(differences)
+}
+
+fn optimizer<T: Pair<T> + Real>(
+    file: &File,
+    method: &Method,
+    device: &Device,
+) -> Result<Box<dyn Stepper<T, T>>, String> {
+    let mut hyper = file.hyper()?;
+    let maximize = hyper.switch("maximize")?.unwrap_or(false);
+    let settings = (method.settings)(hyper)?.finish()?;
+    let made = by_name(method.rule, &settings)
+        .and_then(|rule| if maximize { rule.maximizer(device) } else { rule.optimizer(device) });
+    made.map_err(|error| error.to_string())
+}
+
+fn same_length(what: &str, given: usize, expected: usize) -> Result<(), String> {
+    if given == expected { Ok(()) } else { Err(format!("{what} has {given} elements, not {expected}")) }
+}
+
+fn rounded<T: Real>(values: &[f64]) -> Vec<T> {
+    values.iter().copied().map(T::from_f64).collect()
+}
+
+fn describe(runs: &[Run], errors: &[f64]) -> String {
+    let pairs = runs.iter().zip(errors).map(|(run, error)| format!("{run}: {error:.1e}"));
+    pairs.collect::<Vec<_>>().join("   ")
+}
+
+/// Writes past the test harness, which shows what a test prints only where it fails.
+fn report(text: &str) {
+    io::stderr().write_all(text.as_bytes()).expect("the standard error stream can be written");
+}

@@ -1,0 +1,154 @@
+//! A golden file, and its hyperparameters on their way to a rule's settings.
+
+use std::fs;
+use std::path::Path;
+
+use gradus::rules::Value;
+use serde_json::{Map, Value as Json};
+
+/// What one file says; `README.md` beside the files describes it.
+pub struct File {
+    pub name: String,
+    fields: Map<String, Json>,
+}
+
+impl File {
+    pub fn read(path: &Path) -> Result<Self, String> {
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        let text = fs::read_to_string(path).map_err(|error| format!("{name}: {error}"))?;
+        let json = serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))?;
+        Self::new(&name, json)
+    }
+
+    pub fn new(name: &str, json: Json) -> Result<Self, String> {
+        match json {
+            Json::Object(fields) => Ok(Self { name: name.to_owned(), fields }),
+            _ => Err(format!("{name}: not an object")),
+        }
+    }
+
+    pub fn method(&self) -> &str {
+        self.fields.get("method").and_then(Json::as_str).unwrap_or_default()
+    }
+
+    /// Whether the numbers come from a formula and not from an implementation that others use.
+    pub fn formula_only(&self) -> bool {
+        self.fields.get("formula_only") == Some(&Json::Bool(true))
+    }
+
+    /// The number of elements of the tensor.
+    pub fn length(&self) -> Result<usize, String> {
+        if self.field("dtype")? != "f64" {
+            return Err("its dtype is not f64".to_owned());
+        }
+        Ok(self.array("shape")?.iter().product::<f64>() as usize)
+    }
+
+    pub fn hyper(&self) -> Result<Hyper, String> {
+        match self.field("hyper")? {
+            Json::Object(hyper) => Ok(Hyper { left: hyper.clone(), settings: Vec::new() }),
+            _ => Err("hyper is not an object".to_owned()),
+        }
+    }
+
+    /// All numbers of a field, row by row.
+    pub fn array(&self, key: &str) -> Result<Vec<f64>, String> {
+        flatten(self.field(key)?).ok_or_else(|| format!("{key} does not hold numbers only"))
+    }
+
+    /// The numbers of each step.
+    pub fn arrays(&self, key: &str) -> Result<Vec<Vec<f64>>, String> {
+        let rows = self.field(key)?.as_array().ok_or_else(|| format!("{key} is not a list"))?;
+        let row = |row| flatten(row).ok_or_else(|| format!("{key} does not hold numbers only"));
+        rows.iter().map(row).collect()
+    }
+
+    /// A state array after the last step, where the file has it.
+    pub fn state(&self, key: &str) -> Result<Option<Vec<f64>>, String> {
+        match self.fields.get("state").and_then(|state| state.get(key)) {
+            None | Some(Json::Null) => Ok(None),
+            Some(array) => flatten(array).map(Some).ok_or_else(|| format!("state.{key} does not hold numbers only")),
+        }
+    }
+
+    fn field(&self, key: &str) -> Result<&Json, String> {
+        self.fields.get(key).ok_or_else(|| format!("there is no field {key}"))
+    }
+}
+
+fn flatten(json: &Json) -> Option<Vec<f64>> {
+    match json {
+        Json::Array(items) => Some(items.iter().map(flatten).collect::<Option<Vec<_>>>()?.concat()),
+        Json::Number(number) => Some(vec![number.as_f64()?]),
+        Json::String(infinity) => Some(vec![infinity.parse().ok()?]),
+        _ => None,
+    }
+}
+
+/// The hyperparameters of a file that nothing has read yet, and the settings made of those that something has.
+///
+/// One that is absent or null leaves the rule's default, which is the reference's.
+pub struct Hyper {
+    left: Map<String, Json>,
+    settings: Vec<(&'static str, Value)>,
+}
+
+impl Hyper {
+    /// Hyperparameters that the rule has as settings of the same names.
+    pub fn same(mut self, keys: &[&'static str]) -> Result<Self, String> {
+        for key in keys {
+            let value = self.take(key).map(|json| value(key, &json)).transpose()?;
+            self.settings.extend(value.map(|value| (*key, value)));
+        }
+        Ok(self)
+    }
+
+    /// A list of numbers, such as `betas`: a setting each.
+    pub fn list(mut self, key: &str, settings: &[&'static str]) -> Result<Self, String> {
+        let Some(json) = self.take(key) else { return Ok(self) };
+        match json.as_array() {
+            Some(items) if items.len() == settings.len() => {
+                for (setting, item) in settings.iter().zip(items) {
+                    self.settings.push((setting, value(key, item)?));
+                }
+                Ok(self)
+            }
+            _ => Err(format!("{key} = {json} is not a list of {}", settings.len())),
+        }
+    }
+
+    /// A switch that chooses between two named values of a setting: for `false`, and for `true`.
+    pub fn choice(mut self, key: &str, setting: &'static str, names: [&'static str; 2]) -> Result<Self, String> {
+        let chosen = self.switch(key)?.map(|on| (setting, names[usize::from(on)].into()));
+        self.settings.extend(chosen);
+        Ok(self)
+    }
+
+    /// A switch that no setting of the rule stands for.
+    pub fn switch(&mut self, key: &str) -> Result<Option<bool>, String> {
+        let Some(json) = self.take(key) else { return Ok(None) };
+        json.as_bool().map(Some).ok_or_else(|| format!("{key} = {json} is not true or false"))
+    }
+
+    /// The settings. Errors: hyperparameters that nothing has read.
+    pub fn finish(self) -> Result<Vec<(&'static str, Value)>, String> {
+        if self.left.is_empty() {
+            return Ok(self.settings);
+        }
+        let unread: Vec<&str> = self.left.keys().map(String::as_str).collect();
+        Err(format!("nothing reads the hyperparameters {}", unread.join(", ")))
+    }
+
+    fn take(&mut self, key: &str) -> Option<Json> {
+        self.left.remove(key).filter(|json| !json.is_null())
+    }
+}
+
+fn value(key: &str, json: &Json) -> Result<Value, String> {
+    match json {
+        Json::Bool(flag) => Ok((*flag).into()),
+        Json::String(name) => Ok(Value::parse(name)),
+        Json::Number(number) => number.as_f64().map(Value::from).ok_or_else(|| format!("{key} = {json} is no f64")),
+        _ => Err(format!("{key} = {json} is no setting")),
+    }
+}

@@ -1,0 +1,52 @@
+//! What plays the files of each method.
+
+use super::file::Hyper;
+
+/// A rule that plays the files of a method.
+pub struct Method {
+    /// The method's name in the files; a `*` at its end stands for any rest.
+    pub name: &'static str,
+    /// The rule's name in gradus.
+    pub rule: &'static str,
+    /// Reads the hyperparameters as settings of the rule. `maximize` is read for every method.
+    pub settings: fn(Hyper) -> Result<Hyper, String>,
+    /// State arrays: the reference's name, and the rule's.
+    pub state: &'static [(&'static str, &'static str)],
+}
+
+const MOMENTS: &[(&str, &str)] = &[("exp_avg", "m"), ("exp_avg_sq", "v")];
+
+/// Every method that is built.
+pub const METHODS: &[Method] = &[
+    Method {
+        name: "sgd*",
+        rule: "sgd",
+        settings: |hyper| hyper.same(&["lr", "momentum", "dampening", "nesterov", "weight_decay"]),
+        state: &[("momentum_buffer", "momentum")],
+    },
+    Method { name: "adam", rule: "adam", settings: adam, state: MOMENTS },
+    Method { name: "adamw", rule: "adamw", settings: adam, state: MOMENTS },
+    Method {
+        name: "lion",
+        rule: "lion",
+        settings: |hyper| {
+            let hyper = hyper.same(&["lr", "weight_decay"])?.list("betas", &["beta1", "beta2"])?;
+            hyper.choice("weight_decouple", "decay", ["l2", "decoupled"])
+        },
+        state: &[("exp_avg", "m")],
+    },
+];
+
+fn adam(hyper: Hyper) -> Result<Hyper, String> {
+    hyper.same(&["lr", "eps", "weight_decay"])?.list("betas", &["beta1", "beta2"])
+}
+
+/// What plays a method's files, if it is built.
+pub fn built(method: &str) -> Option<&'static Method> {
+    METHODS.iter().find(|known| matches(known.name, method))
+}
+
+/// Whether a method is the one that a pattern names, or one of those whose names begin as a pattern that ends in `*`.
+pub fn matches(pattern: &str, method: &str) -> bool {
+    pattern.strip_suffix('*').map_or(pattern == method, |stem| method.starts_with(stem))
+}
