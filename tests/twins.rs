@@ -24,8 +24,14 @@ fn rules_are_twins() {
 
 #[test]
 fn common_words_are_twins() {
-    let (rust, cuda) = (read("src/fmath.rs"), read("kernels/rules/common.cuh"));
-    for name in ["powi", "sign"] {
+    let cuda = read("kernels/rules/common.cuh");
+    for (file, name) in [
+        ("src/fmath.rs", "powi"),
+        ("src/fmath.rs", "sign"),
+        ("src/rules/common.rs", "l2"),
+        ("src/rules/common.rs", "keep"),
+    ] {
+        let rust = read(file);
         if let Err(difference) = compare_function(&tokens(&rust), &tokens(&cuda), name) {
             panic!("{difference}");
         }

@@ -17,6 +17,16 @@ template <class T> __device__ T sign(T x) {
     return select(x > real<T>(0.0), real<T>(1.0), select(x < real<T>(0.0), real<T>(-1.0), x));
 }
 
+// What an L2 penalty adds to the gradient, as a factor of the parameter; 0 for other decays.
+__device__ inline double l2(double decay, double weight_decay) {
+    return select(decay == DECAY_L2, weight_decay, 0.0);
+}
+
+// What decoupled decay leaves of the parameter, as a factor; 1 for other decays.
+__device__ inline double keep(double decay, double lr, double weight_decay) {
+    return 1.0 - lr * select(decay == DECAY_DECOUPLED, weight_decay, 0.0);
+}
+
 // base^exponent by squaring, from the lowest bit of the exponent up.
 __device__ inline double powi(double base, uint64_t exponent) {
     double result = 1.0;

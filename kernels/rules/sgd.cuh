@@ -15,8 +15,8 @@ struct Sgd {
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
         return {
-            .l2 = select(h.decay == DECAY_L2, h.weight_decay, 0.0),
-            .keep = 1.0 - h.lr * select(h.decay == DECAY_DECOUPLED, h.weight_decay, 0.0),
+            .l2 = l2(h.decay, h.weight_decay),
+            .keep = keep(h.decay, h.lr, h.weight_decay),
             .momentum = h.momentum,
             .gradient_weight = select(t == 1 || h.momentum == 0.0, 1.0, 1.0 - h.dampening),
             .nesterov = h.nesterov,

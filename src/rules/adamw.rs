@@ -53,8 +53,8 @@ impl Rule for AdamW {
         let bias1 = 1.0 - powi(h.beta1, t);
         let bias2 = 1.0 - powi(h.beta2, t);
         Scalars {
-            l2: select(h.decay == DECAY_L2, h.weight_decay, 0.0),
-            keep: 1.0 - h.lr * select(h.decay == DECAY_DECOUPLED, h.weight_decay, 0.0),
+            l2: l2(h.decay, h.weight_decay),
+            keep: keep(h.decay, h.lr, h.weight_decay),
             one_minus_beta1: 1.0 - h.beta1,
             one_minus_beta2: 1.0 - h.beta2,
             inverse_root_bias2: 1.0 / sqrt(bias2),

@@ -1,6 +1,7 @@
 //! Words that several rules share.
 
 use super::{Setting, Value};
+use crate::fmath::select;
 
 /// Where weight decay acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,4 +38,14 @@ impl Setting for Decay {
             _ => None,
         }
     }
+}
+
+/// What an L2 penalty adds to the gradient, as a factor of the parameter; 0 for other decays.
+pub fn l2(decay: f64, weight_decay: f64) -> f64 {
+    select(decay == DECAY_L2, weight_decay, 0.0)
+}
+
+/// What decoupled decay leaves of the parameter, as a factor; 1 for other decays.
+pub fn keep(decay: f64, lr: f64, weight_decay: f64) -> f64 {
+    1.0 - lr * select(decay == DECAY_DECOUPLED, weight_decay, 0.0)
 }

@@ -40,8 +40,8 @@ impl Rule for Lion {
 
     fn tick(h: &Hyper<f64>, _: u64, _: &mut NoCarry<f64>) -> Scalars<f64> {
         Scalars {
-            l2: select(h.decay == DECAY_L2, h.weight_decay, 0.0),
-            keep: 1.0 - h.lr * select(h.decay == DECAY_DECOUPLED, h.weight_decay, 0.0),
+            l2: l2(h.decay, h.weight_decay),
+            keep: keep(h.decay, h.lr, h.weight_decay),
             beta1: h.beta1,
             one_minus_beta1: 1.0 - h.beta1,
             beta2: h.beta2,

@@ -25,14 +25,14 @@ macro_rules! modules {
 }
 crate::for_each_rule!(modules);
 
-pub use common::{DECAY_DECOUPLED, DECAY_L2, Decay};
+pub use common::{DECAY_DECOUPLED, DECAY_L2, Decay, keep, l2};
 pub use record::{NoCarry, Record};
 pub use registry::*;
 pub use settings::{Setting, Settings, Value};
 
 /// What a rule's file is written with.
 mod prelude {
-    pub(super) use super::common::{DECAY_DECOUPLED, DECAY_L2, Decay};
+    pub(super) use super::common::{Decay, keep, l2};
     pub(super) use super::record::{NoCarry, record};
     pub(super) use super::settings::settings;
     pub(super) use super::{Rule, Settings};
