@@ -36,5 +36,7 @@ pub(super) fn load(cuda: &Cuda, name: &'static str, expected: &[u32]) -> Result<
 
 /// A kernel of a module.
 pub(super) fn function(cuda: &Cuda, module: &Arc<CudaModule>, name: &str) -> Result<CudaFunction> {
+    // cudarc does not do this here, and the thread may be another than the one that loaded the module.
+    cuda.explain(cuda.stream().context().bind_to_thread(), || "binding of the context to the thread".to_owned())?;
     cuda.explain(module.load_function(name), || format!("lookup of the kernel '{name}'"))
 }
