@@ -5,10 +5,11 @@
 mod common;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::data::{Numbers, seed};
 use common::subjects::{Property, Subject, label, on_every_pair};
+use cpu_time::ProcessTime;
 use gradus::device::{Cpu, SimdLevel};
 use gradus::element::{Element, Real};
 use gradus::optim::{Optimizer, Tensor};
@@ -199,8 +200,9 @@ impl<P: Element, G: Element<Real = P::Real>> pulp::WithSimd for StreamChunk<'_, 
     }
 }
 
+/// The processor time that all threads spend: other programs take none of it away.
 fn time(work: impl FnOnce()) -> Duration {
-    let start = Instant::now();
+    let start = ProcessTime::now();
     work();
     start.elapsed()
 }
