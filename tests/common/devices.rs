@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use gradus::Device;
 use gradus::device::{Cpu, SimdLevel};
 
-/// Every device: the CPU with each of its instruction sets, then those of the CUDA driver that the environment names.
+/// Every device: the CPU with each of its instruction sets, then device 0 of the CUDA driver.
 pub fn devices() -> &'static [Device] {
     static DEVICES: OnceLock<Vec<Device>> = OnceLock::new();
     DEVICES.get_or_init(|| cpus().iter().cloned().chain(cuda()).collect())
@@ -19,11 +19,18 @@ pub fn cpus() -> &'static [Device] {
     CPUS.get_or_init(|| SimdLevel::available().into_iter().map(cpu).collect())
 }
 
-/// `GRADUS_DRIVER=system`: device 0 of the driver that is installed. It was asked for, so that its absence is a failure.
+/// Device 0 of the software driver, or, with `GRADUS_DRIVER=system`, of the driver that is installed.
+#[cfg(all(feature = "cuda", target_os = "linux"))]
 fn cuda() -> Vec<Device> {
     match env::var("GRADUS_DRIVER").as_deref() {
-        Err(_) => Vec::new(),
-        Ok("system") => vec![Device::cuda(0).unwrap_or_else(|error| panic!("GRADUS_DRIVER=system: {error}"))],
+        Err(_) => softcuda::install().tell_at_exit(),
+        Ok("system") => {}
         Ok(other) => panic!("GRADUS_DRIVER={other} names no driver; known: system"),
     }
+    vec![Device::cuda(0).unwrap_or_else(|error| panic!("{error}"))]
+}
+
+#[cfg(not(all(feature = "cuda", target_os = "linux")))]
+fn cuda() -> Vec<Device> {
+    Vec::new()
 }
