@@ -14,6 +14,7 @@ pub mod exec;
 pub mod front;
 mod install;
 pub mod ir;
+mod launch;
 pub mod lower;
 pub mod machine;
 pub mod memory;
@@ -21,3 +22,4 @@ pub mod opcodes;
 pub mod valid;
 
 pub use install::{Installed, install};
+pub use launch::{Argument, LaunchError, launch};
