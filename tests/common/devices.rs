@@ -1,6 +1,5 @@
 //! The devices that a test runs on: the only place where they are listed.
 
-use std::env;
 use std::sync::OnceLock;
 
 use gradus::Device;
@@ -22,7 +21,7 @@ pub fn cpus() -> &'static [Device] {
 /// Device 0 of the software driver, or, with `GRADUS_DRIVER=system`, of the driver that is installed.
 #[cfg(all(feature = "cuda", target_os = "linux"))]
 fn cuda() -> Vec<Device> {
-    match env::var("GRADUS_DRIVER").as_deref() {
+    match std::env::var("GRADUS_DRIVER").as_deref() {
         Err(_) => softcuda::install().tell_at_exit(),
         Ok("system") => {}
         Ok(other) => panic!("GRADUS_DRIVER={other} names no driver; known: system"),
