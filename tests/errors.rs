@@ -18,7 +18,7 @@ const NOT_HERE: &[(&str, &str)] = &[
     ("Misaligned", "slices are aligned; src/backend.rs tests the message"),
     ("NoCuda", "it depends on the machine's driver; tests/driver.rs brings its own"),
     ("Cuda", "a driver has to refuse something; tests/driver.rs brings one"),
-    ("StaleCapture", "a stream has to capture a graph, which only CUDA does"),
+    ("StaleCapture", "a stream has to capture a graph; tests/graphs.rs does that on the software driver"),
 ];
 
 #[test]

@@ -179,11 +179,13 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     ///
     /// `parameters` and `gradients` stand in the order of [`tensors`](Self::tensors), `[length]` each. On CUDA the work is
     /// enqueued on the device's stream and the call returns. A step may be captured in a graph once one with the same
-    /// tensors, gradients and addresses has been taken; a replay follows later changes of the settings. (cudarc's own
-    /// event tracking must be off while a stream is captured.)
+    /// tensors, gradients and addresses has been taken; a replay follows later changes of the settings. After tensors are
+    /// added, removed or moved, after a step with other addresses, and after groups are added beyond the first few, the
+    /// graph must not be replayed but captured again. (cudarc's own event tracking must be off while a stream is captured.)
     ///
     /// Errors, before anything is touched: a count that differs, a length that differs, memory of another device, arrays
-    /// that overlap. On CUDA also what the driver refuses.
+    /// that overlap. On CUDA also what the driver refuses: a step whose second launch is refused has advanced the counters
+    /// but no element; [`load_state`](Self::load_state) of a saved state undoes that.
     pub fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
         check::arguments(self.device.place(), &self.tensors, parameters, gradients)?;
         self.backend.step(parameters, gradients)

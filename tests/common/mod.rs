@@ -5,4 +5,6 @@
 pub mod data;
 pub mod devices;
 pub mod memory;
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+pub mod software;
 pub mod subjects;

@@ -53,11 +53,16 @@ impl<T: Real> Counters<T> {
 
     /// Drops the row of one of `tensors` tensors; those behind it move up.
     pub(super) fn remove(&mut self, cuda: &Cuda, position: usize, tensors: usize) -> Result<()> {
-        for moved in position..tensors - 1 {
-            let (steps, carry) = self.read(cuda, moved + 1)?;
-            self.write(cuda, moved, steps, &carry)?;
-        }
-        self.write(cuda, tensors - 1, 0, &vec![0.0; self.carry])
+        let mut steps = download(cuda, &self.steps, 0, 1 + tensors)?;
+        let mut carries = download(cuda, &self.carries, 0, tensors * self.carry)?;
+        steps.remove(1 + position);
+        carries.drain(position * self.carry..(position + 1) * self.carry);
+        // Into new arrays: a copy that fails halfway must leave the old ones as they are.
+        let mut kept = Self::new(cuda, self.room, self.carry, self.scalars_of_row)?;
+        upload(cuda, &steps, &mut kept.steps, 0)?;
+        upload(cuda, &carries, &mut kept.carries, 0)?;
+        *self = kept;
+        Ok(())
     }
 
     /// The counter and the carried scalars of a tensor.

@@ -24,8 +24,11 @@ pub(crate) struct CudaBackend<R: Rule, P: Element, G: Element> {
     /// Allocated at a tensor's first step or load: its phase follows the parameter's.
     states: Vec<Option<States<P::Real>>>,
     counters: Counters<P::Real>,
+    /// Rows of all groups, with room for more: captured graphs know its address.
     groups: CudaSlice<f64>,
     tables: Option<Tables>,
+    /// Whether the tables must be written anew, whatever the addresses.
+    stale: bool,
     rule: PhantomData<(R, G)>,
 }
 
@@ -36,6 +39,9 @@ struct Tables {
     chunks: CudaSlice<u64>,
     chunk_count: usize,
 }
+
+/// Numbers that the groups' rows have room for at first.
+const GROUPS_ROOM: usize = 256;
 
 /// The name of the kernel that ticks the tensors of a rule.
 pub(super) fn tick_name<R: Rule, T: Real>() -> String {
@@ -58,8 +64,9 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
             slots: Vec::new(),
             states: Vec::new(),
             counters: Counters::new(cuda, 1, R::Carry::NAMES.len(), scalars)?,
-            groups: zeros(cuda, 1)?,
+            groups: zeros(cuda, GROUPS_ROOM)?,
             tables: None,
+            stale: true,
             rule: PhantomData,
         })
     }
@@ -80,7 +87,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
 
     /// Brings the tables up to date with the addresses of a step.
     fn bind(&mut self, bound: Vec<Bound>) -> Result<()> {
-        if self.tables.as_ref().is_some_and(|tables| tables.bound == bound) {
+        if !self.stale && self.tables.as_ref().is_some_and(|tables| tables.bound == bound) {
             return Ok(());
         }
         check_memory::<P, G>(&self.slots, &bound)?;
@@ -102,6 +109,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         let chunk_count = chunks.len() / 2;
         self.tables =
             Some(Tables { bound, tensors: self.uploaded(&tensors)?, chunks: self.uploaded(&chunks)?, chunk_count });
+        self.stale = false;
         Ok(())
     }
 
@@ -150,7 +158,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
         self.counters.grow(&self.cuda, self.slots.len() + 1)?;
         self.slots.push(slot);
         self.states.push(None);
-        self.tables = None;
+        self.stale = true;
         Ok(())
     }
 
@@ -159,22 +167,25 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
         self.counters.remove(&self.cuda, position, self.slots.len())?;
         self.slots.remove(position);
         self.states.remove(position);
-        self.tables = None;
+        self.stale = true;
         Ok(())
     }
 
     fn regroup(&mut self, position: usize, group: usize) {
         self.slots[position].group = group;
-        self.tables = None;
+        self.stale = true;
     }
 
     fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()> {
         self.not_capturing("settings have changed")?;
         let rows = groups.concat();
-        if rows.len() != self.groups.len() {
-            self.groups = zeros(&self.cuda, rows.len())?;
+        if rows.len() <= self.groups.len() {
+            return upload(&self.cuda, &rows, &mut self.groups, 0);
         }
-        upload(&self.cuda, &rows, &mut self.groups, 0)
+        let mut grown = zeros(&self.cuda, rows.len().next_power_of_two())?;
+        upload(&self.cuda, &rows, &mut grown, 0)?;
+        self.groups = grown;
+        Ok(())
     }
 
     fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
@@ -194,6 +205,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
     }
 
     fn set_steps(&mut self, steps: u64) -> Result<()> {
+        self.not_capturing("a state was loaded")?;
         upload(&self.cuda, &[steps], &mut self.counters.steps, 0)
     }
 
@@ -211,7 +223,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
         let states = match &mut self.states[position] {
             Some(states) => states,
             none => {
-                self.tables = None;
+                self.stale = true;
                 none.insert(States::new(&self.cuda, Self::state_arrays(), self.slots[position].length, 0)?)
             }
         };

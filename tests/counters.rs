@@ -1,0 +1,282 @@
+//! What a step costs, counted exactly by the software driver: launches, host traffic, bytes and sectors.
+
+#![cfg(all(feature = "cuda", target_os = "linux"))]
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::marker::PhantomData;
+
+use common::data::{Numbers, seed};
+use common::memory::Guarded;
+use common::software::{Alone, alone};
+use gradus::Device;
+use gradus::element::Element;
+use gradus::optim::{Optimizer, Tensor};
+use gradus::rules::{AdamW, Lion, Pair, Record, Rule, Sgd};
+use half::bf16;
+use softcuda::count::Counters;
+use softcuda::driver::{Copies, Report};
+
+/// Threads and warps of a block, elements of a chunk: `kernels/core/chunk.cuh`.
+const THREADS: u64 = 256;
+const WARPS: u64 = THREADS / 32;
+const CHUNK: usize = 16384;
+
+/// Bytes of a sector, the unit in which memory is moved.
+const SECTOR: u64 = 32;
+
+/// A rule and a pair of storage types.
+struct Case<R, P, G>(PhantomData<(R, P, G)>);
+
+/// What the words of a rule's records come to.
+struct Words {
+    settings: u64,
+    carries: u64,
+    scalars: u64,
+    states: u64,
+}
+
+impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Case<R, P, G> {
+    fn words() -> Words {
+        Words {
+            settings: R::Hyper::NAMES.len() as u64,
+            carries: R::Carry::NAMES.len() as u64,
+            scalars: R::Scalars::<P::Real>::NAMES.len() as u64,
+            states: R::State::<P::Real>::NAMES.len() as u64,
+        }
+    }
+
+    /// The bytes of each array that is read, the parameter's first and the gradient's second; all but the gradient are
+    /// written as well.
+    fn arrays() -> Vec<u64> {
+        let states = vec![size_of::<P::Real>() as u64; Self::words().states as usize];
+        [vec![size_of::<P>() as u64, size_of::<G>() as u64], states].concat()
+    }
+
+    /// The least bytes a parameter costs: those read, those written.
+    fn floor() -> (u64, u64) {
+        let read: u64 = Self::arrays().iter().sum();
+        (read, read - size_of::<G>() as u64)
+    }
+
+    /// What the tables cost the update kernel: every thread of a block reads its row of `chunks` (16 bytes), of `tensors`
+    /// (flags, parameter, gradient and states; the rest is not for it) and of `scalars`. A warp asks for the same words
+    /// with all its lanes, so that a request is one sector: bytes a thread, requests a warp.
+    fn tables() -> (u64, u64) {
+        let Words { scalars, states, .. } = Self::words();
+        let bytes = 16 + (4 + 8 + 8 + 8 * states) + size_of::<P::Real>() as u64 * (1 + scalars);
+        (bytes, 2 + (3 + states) + (1 + scalars))
+    }
+
+    fn update(report: &Report) -> &Counters {
+        &report.kernels[&format!("{}_{}_{}", R::NAME, P::DTYPE, G::DTYPE)]
+    }
+
+    fn tick(report: &Report) -> &Counters {
+        &report.kernels[&format!("{}_tick_{}", R::NAME, P::Real::DTYPE)]
+    }
+
+    /// The second step of tensors whose parameters and gradients stand at these offsets.
+    fn second_step(alone: &Alone, lengths: &[usize], groups: usize, offsets: (usize, usize)) -> Report {
+        let device = Device::cuda(0).unwrap();
+        let mut numbers = Numbers::new(seed());
+        let mut optimizer = Optimizer::<R, P, G>::new(&device, R::default()).unwrap();
+        for _ in 1..groups {
+            optimizer.add_group(R::default()).unwrap();
+        }
+        let mut parameters = Vec::new();
+        let mut gradients = Vec::new();
+        for (position, &length) in lengths.iter().enumerate() {
+            optimizer.add(Tensor::new(length).group(position % groups)).unwrap();
+            parameters.push(Guarded::<P>::new(&device, &numbers.numbers(length), offsets.0));
+            gradients.push(Guarded::<G>::new(&device, &numbers.numbers(length), offsets.1));
+        }
+        let mut step = || {
+            let mut parameters: Vec<_> = parameters.iter_mut().map(Guarded::view_mut).collect();
+            let gradients: Vec<_> = gradients.iter().map(|gradient| Some(gradient.view())).collect();
+            optimizer.step(&mut parameters, &gradients).unwrap();
+        };
+        step();
+        alone.driver.reset();
+        step();
+        assert_eq!(alone.driver.take_fault(), None);
+        alone.driver.report()
+    }
+
+    fn label(what: &str) -> String {
+        format!("{} ({}, {}), {what}", R::NAME, P::DTYPE, G::DTYPE)
+    }
+
+    /// Two launches, two calls that launch, and nothing else: no copy, no allocation, no wait.
+    fn check_host(report: &Report, label: &str) {
+        let launches: Vec<_> = report.launches.iter().map(|launch| launch.kernel.as_str()).collect();
+        let update = format!("{}_{}_{}", R::NAME, P::DTYPE, G::DTYPE);
+        assert_eq!(launches, [format!("{}_tick_{}", R::NAME, P::Real::DTYPE), update], "{label}");
+        let calls = BTreeMap::from([("cuCtxGetCurrent".to_owned(), 2), ("cuLaunchKernel".to_owned(), 2)]);
+        assert_eq!(report.calls, calls, "{label}");
+        assert_eq!((report.host_synchronisations, report.copies), (0, Copies::default()), "{label}");
+        let allocations = &report.allocations;
+        assert_eq!((allocations.made.count, allocations.freed.count), (0, 0), "{label}");
+        assert!(report.launches.iter().all(|launch| launch.shared == 0), "{label}");
+    }
+
+    /// Tensors of whole sectors at aligned addresses: the floor, the tables, and no sector more.
+    fn check_aligned(alone: &Alone) {
+        for (count, length, groups) in
+            [(1, 100_000, 1), (1, 8 * CHUNK, 1), (7, 14_288, 1), (7, 14_288, 3), (300, 336, 1), (300, 336, 5)]
+        {
+            let label = Self::label(&format!("{count} tensors of {length} elements in {groups} groups"));
+            let report = Self::second_step(alone, &vec![length; count], groups, (0, 0));
+            Self::check_host(&report, &label);
+
+            let update = Self::update(&report);
+            let blocks = (count * length.div_ceil(CHUNK)) as u64;
+            assert_eq!((update.launches, update.blocks, update.warps), (1, blocks, blocks * WARPS), "{label}");
+            let elements = (count * length) as u64;
+            let (read, written) = Self::floor();
+            let (bytes, requests) = Self::tables();
+            let (found_read, found_written) = (&update.global_read, &update.global_written);
+            assert_eq!(found_read.bytes, elements * read + blocks * THREADS * bytes, "{label}");
+            assert_eq!(found_written.bytes, elements * written, "{label}");
+            assert_eq!(found_read.sectors, elements * read / SECTOR + blocks * WARPS * requests, "{label}");
+            assert_eq!(found_written.sectors, elements * written / SECTOR, "{label}");
+            assert_eq!(found_read.sectors, found_read.ideal_sectors, "{label}");
+            assert_eq!(found_written.sectors, found_written.ideal_sectors, "{label}");
+            if length.is_multiple_of(CHUNK) {
+                // 4 elements a lane and request.
+                let arrays = Self::arrays().len() as u64;
+                assert_eq!(found_read.requests, arrays * elements / 128 + blocks * WARPS * requests, "{label}");
+                assert_eq!(found_written.requests, (arrays - 1) * elements / 128, "{label}");
+                assert_eq!(update.divergent_branches, 0, "{label}");
+            }
+            // Where a tensor ends inside a warp.
+            assert!(update.divergent_branches <= count as u64, "{label}: {}", update.divergent_branches);
+
+            // Every tensor's row of each table once, and the optimizer's own counter.
+            let tick = Self::tick(&report);
+            let Words { settings, carries, scalars, .. } = Self::words();
+            let tensors = count as u64;
+            let real = size_of::<P::Real>() as u64;
+            let row = (4 + 4) + 8 * (1 + settings) + 8 + 8 * carries;
+            assert_eq!(tick.global_read.bytes, 8 + tensors * row, "{label}");
+            assert_eq!(tick.global_written.bytes, 8 + tensors * (8 + 8 * carries + real * (1 + scalars)), "{label}");
+            assert_eq!(tick.blocks, tensors.div_ceil(THREADS), "{label}");
+            // The optimizer's counter, and the end of the tensors.
+            assert!(tick.divergent_branches <= 2, "{label}: {}", tick.divergent_branches);
+            Self::check_nothing_shared(&report, &label);
+        }
+    }
+
+    /// Elements one by one up to the parameter's first run, and the rest in runs. The first chunk begins where the
+    /// parameter does: unless its first run begins with a sector, each of its requests touches one sector more, which the
+    /// request beside it touches too. The other chunks begin with a sector of every array.
+    fn check_shared_phase(alone: &Alone) {
+        const LENGTH: usize = 100_000;
+        for offset in [1, 2, 3, 4, 5, 7, 8, 11, 13, 15] {
+            let label = Self::label(&format!("{LENGTH} elements at offset {offset}"));
+            let report = Self::second_step(alone, &[LENGTH], 1, (offset, offset));
+            Self::check_host(&report, &label);
+            let update = Self::update(&report);
+            let (read, written) = Self::floor();
+            let (bytes, requests) = Self::tables();
+            let elements = LENGTH as u64;
+            assert_eq!(update.global_read.bytes, elements * read + update.blocks * THREADS * bytes, "{label}");
+            assert_eq!(update.global_written.bytes, elements * written, "{label}");
+
+            let first_run = offset.next_multiple_of(4) as u64;
+            let most = |width: &u64| {
+                let straddling = if (first_run * width).is_multiple_of(SECTOR) { 0 } else { CHUNK as u64 / 128 };
+                elements * width / SECTOR + 2 + straddling
+            };
+            let arrays = Self::arrays();
+            let tables = update.blocks * WARPS * requests;
+            let most_read = tables + arrays.iter().map(most).sum::<u64>();
+            let most_written = arrays.iter().map(most).sum::<u64>() - most(&arrays[1]);
+            assert!(update.global_read.sectors <= most_read, "{label}: {} of {most_read}", update.global_read.sectors);
+            let found = update.global_written.sectors;
+            assert!(found <= most_written, "{label}: {found} of {most_written}");
+            assert!(update.divergent_branches <= 4, "{label}: {}", update.divergent_branches);
+            Self::check_nothing_shared(&report, &label);
+        }
+    }
+
+    /// Out of phase, elements go one by one; an array that is off by less than a sector costs one sector a request more.
+    fn check_out_of_phase(alone: &Alone) {
+        const LENGTH: usize = 100_000;
+        for offsets in [(0, 1), (0, 3), (0, 7), (3, 5), (5, 0), (1, 2)] {
+            let label = Self::label(&format!("{LENGTH} elements at offsets {offsets:?}"));
+            let report = Self::second_step(alone, &[LENGTH], 1, offsets);
+            Self::check_host(&report, &label);
+            let update = Self::update(&report);
+            let (read, written) = Self::floor();
+            let (bytes, requests) = Self::tables();
+            let elements = LENGTH as u64;
+            let (found_read, found_written) = (&update.global_read, &update.global_written);
+            assert_eq!(found_read.bytes, elements * read + update.blocks * THREADS * bytes, "{label}");
+            assert_eq!(found_written.bytes, elements * written, "{label}");
+            let tables = update.blocks * WARPS * requests;
+            let ideal = elements * (read + written) / SECTOR;
+            let found = found_read.sectors - tables + found_written.sectors;
+            assert!(10 * found <= 13 * ideal, "{label}: {found} sectors where {ideal} would hold them");
+            if offsets.0 == 0 {
+                // The gradient alone: 32 elements a request, each over one sector more.
+                assert_eq!(found, ideal + elements / 32, "{label}");
+            }
+            assert!(update.divergent_branches <= 4, "{label}: {}", update.divergent_branches);
+            Self::check_nothing_shared(&report, &label);
+        }
+    }
+
+    /// No atomics, no shared memory, no barriers.
+    fn check_nothing_shared(report: &Report, label: &str) {
+        let Counters { global_atomics, shared_atomics, shared, block_barriers, .. } = &report.counters;
+        assert_eq!((*global_atomics, *shared_atomics, shared.requests, *block_barriers), (0, 0, 0, 0), "{label}");
+    }
+}
+
+macro_rules! cases {
+    ($($name:ident: $Rule:ident $parameter:ident $gradient:ident, $floor:literal bytes;)*) => {
+        $(mod $name {
+            use super::*;
+
+            type This = Case<$Rule, $parameter, $gradient>;
+
+            #[test]
+            fn the_floor_is_what_is_told() {
+                let (read, written) = This::floor();
+                assert_eq!(read + written, $floor);
+            }
+
+            #[test]
+            fn aligned_tensors_cost_the_floor_and_the_tables() {
+                let Some(alone) = alone() else { return };
+                This::check_aligned(&alone);
+            }
+
+            #[test]
+            fn a_shared_phase_costs_a_sector_a_request_of_the_first_chunk_at_most() {
+                let Some(alone) = alone() else { return };
+                This::check_shared_phase(&alone);
+            }
+
+            #[test]
+            fn a_gradient_out_of_phase_costs_a_sector_a_request() {
+                let Some(alone) = alone() else { return };
+                This::check_out_of_phase(&alone);
+            }
+        })*
+    };
+}
+
+cases! {
+    sgd_f32: Sgd f32 f32, 20 bytes;
+    sgd_bf16_f32: Sgd bf16 f32, 16 bytes;
+    sgd_bf16: Sgd bf16 bf16, 14 bytes;
+    adamw_f32: AdamW f32 f32, 28 bytes;
+    adamw_bf16_f32: AdamW bf16 f32, 24 bytes;
+    adamw_bf16: AdamW bf16 bf16, 22 bytes;
+    lion_f32: Lion f32 f32, 20 bytes;
+    lion_bf16_f32: Lion bf16 f32, 16 bytes;
+    lion_bf16: Lion bf16 bf16, 14 bytes;
+}
