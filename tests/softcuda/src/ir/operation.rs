@@ -298,207 +298,52 @@ pub struct MmaShape {
 /// What an instruction does. Destinations come first, as in PTX; `ty` is the type written in the instruction.
 #[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs)]
+#[rustfmt::skip] // an operation a line
 pub enum Operation {
     // Moves.
-    Mov {
-        ty: Type,
-        dst: Reg,
-        src: Operand,
-    },
+    Mov { ty: Type, dst: Reg, src: Operand },
     /// `mov.b64 d, {a, b}`: parts of equal width, the first the lowest.
-    Pack {
-        ty: Type,
-        dst: Reg,
-        parts: Vec<Operand>,
-    },
+    Pack { ty: Type, dst: Reg, parts: Vec<Operand> },
     /// `mov.b64 {a, b}, s`; `None` for `_`.
-    Unpack {
-        ty: Type,
-        parts: Vec<Option<Reg>>,
-        src: Operand,
-    },
+    Unpack { ty: Type, parts: Vec<Option<Reg>>, src: Operand },
     /// `dst` has 1, 2, 4 (or 8) entries; `None` for `_`. `nc`, cache hints and prefetch sizes are dropped.
-    Load {
-        space: Space,
-        ordering: Ordering,
-        ty: Type,
-        dst: Vec<Option<Reg>>,
-        address: Address,
-    },
-    Store {
-        space: Space,
-        ordering: Ordering,
-        ty: Type,
-        src: Vec<Operand>,
-        address: Address,
-    },
+    Load { space: Space, ordering: Ordering, ty: Type, dst: Vec<Option<Reg>>, address: Address },
+    Store { space: Space, ordering: Ordering, ty: Type, src: Vec<Operand>, address: Address },
     /// `cvta.space`: from an address of the space to a generic one; `cvta.to.space`: back.
-    Cvta {
-        to_space: bool,
-        space: Space,
-        ty: Type,
-        dst: Reg,
-        src: Operand,
-    },
-    IsSpace {
-        space: Space,
-        dst: Reg,
-        src: Operand,
-    },
-    Prefetch {
-        space: Space,
-        address: Address,
-    },
+    Cvta { to_space: bool, space: Space, ty: Type, dst: Reg, src: Operand },
+    IsSpace { space: Space, dst: Reg, src: Operand },
+    Prefetch { space: Space, address: Address },
 
     // Integers.
-    IntUnary {
-        op: IntUnary,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-    },
-    IntBinary {
-        op: IntBinary,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-    },
-    Mul {
-        half: Half,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-    },
+    IntUnary { op: IntUnary, ty: Type, dst: Reg, a: Operand },
+    IntBinary { op: IntBinary, ty: Type, dst: Reg, a: Operand, b: Operand },
+    Mul { half: Half, ty: Type, dst: Reg, a: Operand, b: Operand },
     /// `mad.lo.s32`, `.hi`, `.wide`; `sat` of `mad.hi.sat.s32`.
-    Mad {
-        half: Half,
-        sat: bool,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
+    Mad { half: Half, sat: bool, ty: Type, dst: Reg, a: Operand, b: Operand, c: Operand },
     /// `mul24`, `mad24` (low half only): 24-bit operands.
-    Mul24 {
-        ty: Type,
-        high: bool,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Option<Operand>,
-    },
+    Mul24 { ty: Type, high: bool, dst: Reg, a: Operand, b: Operand, c: Option<Operand> },
     /// `add.cc addc sub.cc subc`: `subtract`, reads the carry, writes the carry.
-    Carry {
-        subtract: bool,
-        reads: bool,
-        writes: bool,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-    },
+    Carry { subtract: bool, reads: bool, writes: bool, ty: Type, dst: Reg, a: Operand, b: Operand },
     /// `mad.cc madc`.
-    MadCarry {
-        half: Half,
-        reads: bool,
-        writes: bool,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
-    Sad {
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
+    MadCarry { half: Half, reads: bool, writes: bool, ty: Type, dst: Reg, a: Operand, b: Operand, c: Operand },
+    Sad { ty: Type, dst: Reg, a: Operand, b: Operand, c: Operand },
     /// Extracts `c` bits from position `b` of `a`.
-    Bfe {
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
+    Bfe { ty: Type, dst: Reg, a: Operand, b: Operand, c: Operand },
     /// Inserts `d` bits of `a` at position `c` into `b`.
-    Bfi {
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-        d: Operand,
-    },
+    Bfi { ty: Type, dst: Reg, a: Operand, b: Operand, c: Operand, d: Operand },
     /// `mode`: None for the default, else f4e b4e rc8 ecl ecr rc16 as 0 to 5.
-    Prmt {
-        mode: Option<u8>,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
-    Lop3 {
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-        table: u8,
-    },
+    Prmt { mode: Option<u8>, dst: Reg, a: Operand, b: Operand, c: Operand },
+    Lop3 { dst: Reg, a: Operand, b: Operand, c: Operand, table: u8 },
     /// Funnel shift of b:a; `wrap` takes the amount modulo 32, else it is clamped to 32.
-    Shf {
-        left: bool,
-        wrap: bool,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
+    Shf { left: bool, wrap: bool, dst: Reg, a: Operand, b: Operand, c: Operand },
     /// `dp4a`: `a_signed`, `b_signed`.
-    Dp4a {
-        a_signed: bool,
-        b_signed: bool,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
+    Dp4a { a_signed: bool, b_signed: bool, dst: Reg, a: Operand, b: Operand, c: Operand },
 
     // Floats.
-    FloatUnary {
-        op: FloatUnary,
-        mode: FloatMode,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-    },
-    FloatBinary {
-        op: FloatBinary,
-        mode: FloatMode,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-    },
-    Fma {
-        mode: FloatMode,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-    },
-    TestP {
-        property: TestProperty,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-    },
+    FloatUnary { op: FloatUnary, mode: FloatMode, ty: Type, dst: Reg, a: Operand },
+    FloatBinary { op: FloatBinary, mode: FloatMode, ty: Type, dst: Reg, a: Operand, b: Operand },
+    Fma { mode: FloatMode, ty: Type, dst: Reg, a: Operand, b: Operand, c: Operand },
+    TestP { property: TestProperty, ty: Type, dst: Reg, a: Operand },
 
     // Comparisons and selections.
     /// `dst` and `dst_not` (`p|q`); combined with `with` if given: dst = cmp op c, dst_not = !cmp op c.
@@ -523,124 +368,42 @@ pub enum Operation {
         a: Operand,
         b: Operand,
     },
-    Selp {
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        condition: Operand,
-    },
+    Selp { ty: Type, dst: Reg, a: Operand, b: Operand, condition: Operand },
     /// a if c ≥ 0 else b; `condition_ty` s32 or f32.
-    Slct {
-        ty: Type,
-        condition_ty: Type,
-        ftz: bool,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-        condition: Operand,
-    },
+    Slct { ty: Type, condition_ty: Type, ftz: bool, dst: Reg, a: Operand, b: Operand, condition: Operand },
     /// Logic on predicates: and or xor not mov.
-    PredicateBinary {
-        op: Combine,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-    },
-    PredicateNot {
-        dst: Reg,
-        a: Operand,
-    },
+    PredicateBinary { op: Combine, dst: Reg, a: Operand, b: Operand },
+    PredicateNot { dst: Reg, a: Operand },
 
     // Conversions.
-    Cvt {
-        mode: FloatMode,
-        to: Type,
-        from: Type,
-        dst: Reg,
-        a: Operand,
-    },
+    Cvt { mode: FloatMode, to: Type, from: Type, dst: Reg, a: Operand },
     /// `cvt.rn.bf16x2.f32 d, a, b`: a becomes the high half.
-    CvtPair {
-        mode: FloatMode,
-        to: Type,
-        dst: Reg,
-        a: Operand,
-        b: Operand,
-    },
+    CvtPair { mode: FloatMode, to: Type, dst: Reg, a: Operand, b: Operand },
 
     // Control.
-    Bra {
-        target: Label,
-        uniform: bool,
-    },
+    Bra { target: Label, uniform: bool },
     /// `brx.idx index, table`: the position in [`super::Function::branch_targets`].
-    Brx {
-        index: Operand,
-        table: u32,
-    },
+    Brx { index: Operand, table: u32 },
     /// Parameters and results are `.param` variables of the function ([`Symbol::Function`]), or registers or immediates.
-    Call {
-        function: FunctionId,
-        results: Vec<CallArgument>,
-        arguments: Vec<CallArgument>,
-    },
+    Call { function: FunctionId, results: Vec<CallArgument>, arguments: Vec<CallArgument> },
     Ret,
     Exit,
     Trap,
     Nop,
 
     // Warps.
-    Shfl {
-        mode: Shuffle,
-        dst: Reg,
-        valid: Option<Reg>,
-        a: Operand,
-        b: Operand,
-        c: Operand,
-        mask: Operand,
-    },
-    Vote {
-        mode: Vote,
-        dst: Reg,
-        predicate: PredicateOperand,
-        mask: Operand,
-    },
+    Shfl { mode: Shuffle, dst: Reg, valid: Option<Reg>, a: Operand, b: Operand, c: Operand, mask: Operand },
+    Vote { mode: Vote, dst: Reg, predicate: PredicateOperand, mask: Operand },
     /// `match.any.sync.b32 d, a, mask`; `match.all` also gives a predicate.
-    Match {
-        all: bool,
-        ty: Type,
-        dst: Reg,
-        valid: Option<Reg>,
-        a: Operand,
-        mask: Operand,
-    },
-    Redux {
-        op: AtomicOp,
-        ty: Type,
-        dst: Reg,
-        a: Operand,
-        mask: Operand,
-    },
-    ActiveMask {
-        dst: Reg,
-    },
-    BarWarp {
-        mask: Operand,
-    },
+    Match { all: bool, ty: Type, dst: Reg, valid: Option<Reg>, a: Operand, mask: Operand },
+    Redux { op: AtomicOp, ty: Type, dst: Reg, a: Operand, mask: Operand },
+    ActiveMask { dst: Reg },
+    BarWarp { mask: Operand },
 
     // Blocks.
     /// `bar.sync barrier.sync`: barrier 0 to 15; threads `None`: all of the block. `aligned`: bar, barrier.aligned.
-    Bar {
-        aligned: bool,
-        barrier: Operand,
-        threads: Option<Operand>,
-    },
-    BarArrive {
-        aligned: bool,
-        barrier: Operand,
-        threads: Operand,
-    },
+    Bar { aligned: bool, barrier: Operand, threads: Option<Operand> },
+    BarArrive { aligned: bool, barrier: Operand, threads: Operand },
     BarRed {
         aligned: bool,
         op: BarrierReduction,
@@ -668,32 +431,15 @@ pub enum Operation {
 
     // Asynchronous copies from global to shared memory.
     /// `bytes` 4, 8 or 16; `source_bytes` fewer are read and the rest is zero.
-    CpAsync {
-        bytes: u32,
-        dst: Address,
-        src: Address,
-        source_bytes: Option<Operand>,
-    },
+    CpAsync { bytes: u32, dst: Address, src: Address, source_bytes: Option<Operand> },
     CpAsyncCommit,
     /// All but the newest `pending` groups; `None`: every copy, committed or not.
-    CpAsyncWait {
-        pending: Option<u32>,
-    },
+    CpAsyncWait { pending: Option<u32> },
 
     // Matrices.
     /// `ldmatrix.sync.aligned.m8n8.x1|x2|x4[.trans].shared.b16`.
-    LdMatrix {
-        transposed: bool,
-        dst: Vec<Reg>,
-        address: Address,
-    },
-    Mma {
-        shape: MmaShape,
-        d: Vec<Reg>,
-        a: Vec<Operand>,
-        b: Vec<Operand>,
-        c: Vec<Operand>,
-    },
+    LdMatrix { transposed: bool, dst: Vec<Reg>, address: Address },
+    Mma { shape: MmaShape, d: Vec<Reg>, a: Vec<Operand>, b: Vec<Operand>, c: Vec<Operand> },
 
     /// nanosleep: nothing, but another warp may run.
     Yield,
