@@ -6,7 +6,7 @@
 
 pub(crate) mod soft;
 
-use crate::ir::Rounding;
+use crate::ir::{Compare, Rounding};
 use soft::{Exact, Format, Number};
 
 /// The value, or the canonical NaN 0x7fffffff.
@@ -264,4 +264,25 @@ fn exact64(value: f64) -> Option<Exact> {
 
 fn round64(value: Exact, rounding: Rounding) -> f64 {
     f64::from_bits(Format::F64.round(value, rounding))
+}
+
+/// A comparison of floats of any type, which f64 holds exactly; operands are not flushed.
+pub fn compare_floats(compare: Compare, a: f64, b: f64) -> bool {
+    let unordered = a.is_nan() || b.is_nan();
+    match compare {
+        Compare::Eq => a == b,
+        Compare::Ne => !unordered && a != b,
+        Compare::Lt | Compare::Lo => a < b,
+        Compare::Le | Compare::Ls => a <= b,
+        Compare::Gt | Compare::Hi => a > b,
+        Compare::Ge | Compare::Hs => a >= b,
+        Compare::Equ => unordered || a == b,
+        Compare::Neu => unordered || a != b,
+        Compare::Ltu => unordered || a < b,
+        Compare::Leu => unordered || a <= b,
+        Compare::Gtu => unordered || a > b,
+        Compare::Geu => unordered || a >= b,
+        Compare::Num => !unordered,
+        Compare::Nan => unordered,
+    }
 }

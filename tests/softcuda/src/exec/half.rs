@@ -6,7 +6,7 @@
 
 use super::approximate;
 use super::float::soft::{Format, Number};
-use super::float::{max32, min32, two_sum_error};
+use super::float::{compare_floats, max32, min32, two_sum_error};
 use crate::ir::{Compare, FloatBinary, FloatMode, FloatUnary, Rounding};
 use crate::machine::Approximation;
 
@@ -140,24 +140,7 @@ pub fn half_approx(kind: HalfKind, op: FloatUnary, a: u16, mode: FloatMode, appr
 
 /// A comparison; operands are not flushed.
 pub fn half_compare(kind: HalfKind, compare: Compare, a: u16, b: u16) -> bool {
-    let (a, b) = (half_to_f32(kind, a), half_to_f32(kind, b));
-    let unordered = a.is_nan() || b.is_nan();
-    match compare {
-        Compare::Eq => a == b,
-        Compare::Ne => !unordered && a != b,
-        Compare::Lt | Compare::Lo => a < b,
-        Compare::Le | Compare::Ls => a <= b,
-        Compare::Gt | Compare::Hi => a > b,
-        Compare::Ge | Compare::Hs => a >= b,
-        Compare::Equ => unordered || a == b,
-        Compare::Neu => a != b,
-        Compare::Ltu => unordered || a < b,
-        Compare::Leu => unordered || a <= b,
-        Compare::Gtu => unordered || a > b,
-        Compare::Geu => unordered || a >= b,
-        Compare::Num => !unordered,
-        Compare::Nan => unordered,
-    }
+    compare_floats(compare, half_to_f32(kind, a).into(), half_to_f32(kind, b).into())
 }
 
 fn half_value(kind: HalfKind, bits: u16) -> f64 {

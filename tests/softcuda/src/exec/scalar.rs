@@ -243,23 +243,3 @@ fn compares(compare: Compare, ftz: bool, ty: Type, a: u64, b: u64) -> u64 {
     };
     holds.into()
 }
-
-fn compare_floats(compare: Compare, a: f64, b: f64) -> bool {
-    let unordered = a.is_nan() || b.is_nan();
-    match compare {
-        Compare::Eq => a == b,
-        Compare::Ne => !unordered && a != b,
-        Compare::Lt | Compare::Lo => a < b,
-        Compare::Le | Compare::Ls => a <= b,
-        Compare::Gt | Compare::Hi => a > b,
-        Compare::Ge | Compare::Hs => a >= b,
-        Compare::Equ => unordered || a == b,
-        Compare::Neu => unordered || a != b,
-        Compare::Ltu => unordered || a < b,
-        Compare::Leu => unordered || a <= b,
-        Compare::Gtu => unordered || a > b,
-        Compare::Geu => unordered || a >= b,
-        Compare::Num => !unordered,
-        Compare::Nan => unordered,
-    }
-}
