@@ -132,8 +132,9 @@ fn entry_points(module: &str, settings: &str) -> String {
 
 using Rule = {settings};
 
-extern "C" __device__ const uint32_t {module}_layout[8] = {{
-    CHUNK, THREADS, sizeof(Chunk), sizeof(TensorOf<Rule>), HYPER<Rule>, CARRY<Rule>, SCALARS<Rule>, STATES<Rule>,
+extern "C" __device__ const uint32_t {module}_layout[10] = {{
+    CHUNK, THREADS, sizeof(Chunk), sizeof(TensorOf<Rule>), GROUP_ROW<Rule>, CARRY_ROW<Rule>, SCALARS_ROW<Rule>, STATES<Rule>,
+    uint32_t(momentum_of<Rule>() + 1), uint32_t(EXTRA<Rule>),
 }};
 "#
     );
@@ -155,8 +156,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             text,
             r#"
 extern "C" __global__ void __launch_bounds__(THREADS)
-{module}_{parameter}_{gradient}(const Chunk* chunks, const TensorOf<Rule>* tensors, const RealOf<{parameter}>* scalars) {{
-    one_pass<Rule, {parameter}, {gradient}>(chunks, tensors, scalars);
+{module}_{parameter}_{gradient}(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps,
+    const RealOf<{parameter}>* scalars) {{
+    one_pass<Rule, {parameter}, {gradient}>(chunks, tensors, steps, scalars);
 }}
 "#
         )

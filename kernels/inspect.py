@@ -24,7 +24,6 @@ import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
 from pathlib import Path
 
 KERNELS = Path(__file__).resolve().parent
@@ -35,6 +34,7 @@ TARGETS = ["sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 DISASSEMBLED = ["sm_80", "sm_90"]
 BYTES = {"f32": 4, "bf16": 2, "f16": 2, "f64": 8}
 STATES_FIELD = 7
+RUNS = 2  # runs of 16 bytes of the arithmetic type that a thread has in flight, as in optim/one_pass.cuh
 
 # ptxas may leave a loop by a CALL to a label of the same kernel.
 JUMPS = ("BRA", "CALL")
@@ -160,16 +160,16 @@ class Sass:
     def opcodes(self, blocks):
         return [one for block in blocks for one in self.instructions[block : self.blocks[block]]]
 
-    def widths(self, opcode):
-        found = {width(code[2]) for code in self.opcodes(self.main_loop) if code[2].split(".")[0] == opcode}
+    def widths(self, way, opcode):
+        found = {width(code[2]) for code in self.opcodes(way) if code[2].split(".")[0] == opcode}
         return " ".join(map(str, sorted(found, reverse=True)))
 
-    @cached_property
-    def main_loop(self):
-        """The longest hot way round the loop that stores the most."""
+    def main_loop(self, stored_bytes):
+        """The longest hot way round a loop that stores so many bytes."""
         heads = {target for block in self.blocks for target in self.next[block] if target <= block}
         ways = [way for head in sorted(heads) if (way := self.longest_way(head))]
-        return max(ways, key=self.stored_bytes, default=[])
+        ways = [way for way in ways if self.stored_bytes(way) == stored_bytes]
+        return max(ways, key=self.length) if ways else sys.exit(f"no loop stores {stored_bytes} bytes")
 
     def longest_way(self, head):
         """The longest way from `head` back to it through hot blocks; None where there is none."""
@@ -196,12 +196,8 @@ class Sass:
     def stored_bytes(self, way):
         return sum(width(opcode) for _, _, opcode, _ in self.opcodes(way) if opcode.split(".")[0] == "STG")
 
-    def instructions_a_parameter(self, bytes_a_parameter):
-        way = self.main_loop
-        parameters, rest = divmod(self.stored_bytes(way), bytes_a_parameter)
-        if parameters == 0 or rest != 0:
-            sys.exit(f"the main loop stores {self.stored_bytes(way)} bytes; a parameter takes {bytes_a_parameter}")
-        return sum(opcode != "NOP" for _, _, opcode, _ in self.opcodes(way)) / parameters
+    def count(self, way):
+        return sum(opcode != "NOP" for _, _, opcode, _ in self.opcodes(way))
 
 
 def width(opcode):
@@ -213,9 +209,9 @@ def width(opcode):
 
 
 def layout(file):
-    """The eight words of `<rule>_layout`. nvcc writes its bytes and leaves zeros at the end out."""
-    line = re.search(rf"\.visible \.global .* {file.stem}_layout\[32\] = \{{(.*)\}};", file.read_text())
-    return struct.unpack("<8I", bytes(int(byte) for byte in line[1].split(",")).ljust(32, b"\0"))
+    """The ten words of `<rule>_layout`. nvcc writes its bytes and leaves zeros at the end out."""
+    line = re.search(rf"\.visible \.global .* {file.stem}_layout\[40\] = \{{(.*)\}};", file.read_text())
+    return struct.unpack("<10I", bytes(int(byte) for byte in line[1].split(",")).ljust(40, b"\0"))
 
 
 def header():
@@ -236,9 +232,12 @@ def table_rows(file, reports):
             yield f"| {name} | {registers} | {first['shared']} | 0 | | |"
             continue
         parameter = BYTES[name.split("_")[-2]]
-        stored = parameter + states * max(parameter, 4)
-        counts = ", ".join(f"{kernel['sass'].instructions_a_parameter(stored):.1f}" for kernel in kernels)
-        widths = ", ".join(first["sass"].widths(opcode) for opcode in ("LDG", "STG"))
+        real = max(parameter, 4)
+        parameters = RUNS * 16 // real
+        ways = [kernel["sass"].main_loop(parameters * (parameter + states * real)) for kernel in kernels]
+        sass = [kernel["sass"] for kernel in kernels]
+        counts = ", ".join(f"{each.count(way) / parameters:.1f}" for each, way in zip(sass, ways))
+        widths = ", ".join(sass[0].widths(ways[0], opcode) for opcode in ("LDG", "STG"))
         yield f"| {name} | {registers} | {first['shared']} | 0 | {widths} | {counts} |"
 
 

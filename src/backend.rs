@@ -5,6 +5,8 @@ use std::ops::Range;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
+use crate::rules::{Record, Rule};
+use crate::step;
 
 /// Elements of a chunk: the unit of work of a CUDA block and of a CPU task, and of every partial sum.
 pub(crate) const CHUNK: u64 = 16384;
@@ -25,6 +27,9 @@ pub(crate) fn chunks(length: u64, phase: u64) -> impl Iterator<Item = Range<u64>
 /// What a backend knows of a tensor.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slot {
+    /// The tensor's id.
+    #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "no rule asks where its element stands"))]
+    pub(crate) id: u64,
     /// Elements.
     pub(crate) length: u64,
     /// Position of the first element in the tensor that this is a shard of.
@@ -39,10 +44,12 @@ pub(crate) struct Slot {
 pub(crate) struct TensorState<T: Real> {
     /// Steps taken.
     pub(crate) steps: u64,
-    /// The rule's `Carry`.
+    /// What is carried around the rule, then the rule's `Carry`.
     pub(crate) carry: Vec<f64>,
     /// The rule's state arrays, in the order of its `State`.
-    pub(crate) arrays: Vec<Vec<T>>,
+    pub(crate) states: Vec<Vec<T>>,
+    /// The arrays of [`step::ARRAYS`] that its group asks for.
+    pub(crate) around: [Option<Vec<T>>; step::ARRAYS.len()],
 }
 
 /// The addresses of a tensor's arguments in a step.
@@ -50,6 +57,27 @@ pub(crate) struct TensorState<T: Real> {
 pub(crate) struct Bound {
     pub(crate) parameter: u64,
     pub(crate) gradient: Option<u64>,
+    /// The rule's second gradient or noise.
+    pub(crate) extra: Option<u64>,
+}
+
+/// The names of what is carried from step to step: around the rule, then by the rule.
+pub(crate) fn carried<R: Rule>() -> impl Iterator<Item = &'static str> {
+    step::Carry::<f64>::NAMES.iter().chain(R::Carry::NAMES).copied()
+}
+
+/// The settings of a group, as numbers.
+pub(crate) struct Settings<R: Rule> {
+    pub(crate) around: step::Hyper<f64>,
+    pub(crate) rule: R::Hyper,
+}
+
+impl<R: Rule> Settings<R> {
+    /// Of what surrounds the rule, and the rule's `Hyper` behind it.
+    pub(crate) fn new(row: &[f64]) -> Self {
+        let (around, rule) = row.split_at(step::Hyper::<f64>::NAMES.len());
+        Self { around: step::Hyper::from_fn(|k| around[k]), rule: R::Hyper::from_fn(|k| rule[k]) }
+    }
 }
 
 /// Looks for arguments of a step that are not aligned to their elements, and for two that share memory although one is
@@ -58,10 +86,14 @@ pub(crate) fn check_memory<P: Element, G: Element>(slots: &[Slot], bound: &[Boun
     let mut spans = Vec::with_capacity(2 * slots.len());
     for (position, (slot, bound)) in slots.iter().zip(bound).enumerate() {
         spans.push(Span::parameter::<P>(position, bound.parameter, slot.length));
-        spans.extend(bound.gradient.map(|gradient| Span::gradient::<G>(position, gradient, slot.length)));
+        spans.extend(bound.gradient.map(|gradient| Span::read::<G>("gradient", position, gradient, slot.length)));
+        spans.extend(bound.extra.map(|extra| Span::read::<G>("extra", position, extra, slot.length)));
     }
     check_spans(spans)
 }
+
+/// What a step writes, as messages call it.
+const PARAMETER: &str = "parameter";
 
 /// The memory of one argument of a step.
 #[derive(Clone, Copy, Debug)]
@@ -69,24 +101,28 @@ struct Span {
     start: u64,
     end: u64,
     element: u64,
+    what: &'static str,
     position: usize,
-    written: bool,
 }
 
 impl Span {
     /// The memory of a parameter: `length` elements at an address.
     fn parameter<T>(position: usize, address: u64, length: u64) -> Self {
         let element = size_of::<T>() as u64;
-        Self { start: address, end: address.saturating_add(length * element), element, position, written: true }
+        Self { start: address, end: address.saturating_add(length * element), element, what: PARAMETER, position }
     }
 
-    /// The memory of a gradient.
-    fn gradient<T>(position: usize, address: u64, length: u64) -> Self {
-        Self { written: false, ..Self::parameter::<T>(position, address, length) }
+    /// The memory of an argument that is only read.
+    fn read<T>(what: &'static str, position: usize, address: u64, length: u64) -> Self {
+        Self { what, ..Self::parameter::<T>(position, address, length) }
+    }
+
+    fn is_written(&self) -> bool {
+        self.what == PARAMETER
     }
 
     fn name(&self) -> String {
-        format!("{} {}", if self.written { "parameter" } else { "gradient" }, self.position)
+        format!("{} {}", self.what, self.position)
     }
 }
 
@@ -95,12 +131,12 @@ fn check_spans(mut spans: Vec<Span>) -> Result<()> {
     if let Some(span) = spans.iter().find(|span| span.start % span.element != 0) {
         return Err(ErrorKind::Misaligned { what: span.name(), address: span.start, alignment: span.element }.into());
     }
-    spans.sort_unstable_by_key(|span| (span.start, !span.written, span.position));
+    spans.sort_unstable_by_key(|span| (span.start, !span.is_written(), span.position));
     // The spans seen so far that reach farthest, written ones and all: a new span overlaps one only if it overlaps that.
     let mut farthest: Option<Span> = None;
     let mut farthest_written: Option<Span> = None;
     for span in spans {
-        let other = if span.written { farthest } else { farthest_written };
+        let other = if span.is_written() { farthest } else { farthest_written };
         if let Some(other) = other.filter(|other| span.start < other.end) {
             return Err(ErrorKind::Overlap {
                 first: other.name(),
@@ -116,7 +152,7 @@ fn check_spans(mut spans: Vec<Span>) -> Result<()> {
         if reaches_farther(&farthest) {
             farthest = Some(span);
         }
-        if span.written && reaches_farther(&farthest_written) {
+        if span.is_written() && reaches_farther(&farthest_written) {
             farthest_written = Some(span);
         }
     }
@@ -134,13 +170,18 @@ pub(crate) trait Backend<P: Element, G: Element>: Send {
     fn remove(&mut self, position: usize) -> Result<()>;
 
     /// Moves the tensor at a position to another group.
-    fn regroup(&mut self, position: usize, group: usize);
+    fn regroup(&mut self, position: usize, group: usize) -> Result<()>;
 
-    /// Sets what holds for each group: the factor of its gradients, then its rule's `Hyper`.
+    /// Sets what holds for each group: what surrounds the rule, then the rule's `Hyper`.
     fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()>;
 
-    /// Steps every tensor that has a gradient.
-    fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()>;
+    /// Steps every tensor that has a gradient. `extras` stand in the order of the tensors, or there are none.
+    fn step(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()>;
 
     /// Steps of the optimizer itself.
     fn steps(&self) -> Result<u64>;
@@ -166,7 +207,7 @@ mod tests {
     #[test]
     fn shared_memory_is_refused_where_it_is_written() {
         let p = |position, address| Span::parameter::<f32>(position, address, 4);
-        let g = |position, address| Span::gradient::<f32>(position, address, 4);
+        let g = |position, address| Span::read::<f32>("gradient", position, address, 4);
         assert_eq!(refused(&[p(0, 0x100), p(1, 0x110), g(0, 0x120), g(1, 0x120)]), "nothing");
         assert_eq!(
             refused(&[p(0, 0x100), p(1, 0x100)]),
@@ -184,7 +225,7 @@ mod tests {
             refused(&[g(0, 0x100), g(1, 0x108), p(0, 0x114)]),
             "gradient 1 (0x108 to 0x118) overlaps parameter 0 (0x114 to 0x124)"
         );
-        let whole = Span::gradient::<f32>(2, 0x100, 100);
+        let whole = Span::read::<f32>("gradient", 2, 0x100, 100);
         assert_eq!(
             refused(&[whole, g(1, 0x104), p(0, 0x180)]),
             "gradient 2 (0x100 to 0x290) overlaps parameter 0 (0x180 to 0x190)"

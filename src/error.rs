@@ -105,6 +105,14 @@ pub enum ErrorKind {
     #[error("there is no {what} {given}: the optimizer has {count}")]
     NoSuch { what: &'static str, given: usize, count: usize },
 
+    /// An average was asked for of a tensor whose group keeps none.
+    #[error("tensor {position} has no average: its group {group} keeps none")]
+    NoAverage { position: usize, group: usize },
+
+    /// A step was given arrays that its rule makes no use of.
+    #[error("{rule} takes neither a second gradient nor noise, but {given} arrays were given")]
+    NoExtra { rule: &'static str, given: usize },
+
     /// A saved state does not fit the optimizer.
     #[error("saved state: {message}")]
     State { message: String },

@@ -49,6 +49,13 @@ pub fn powi(base: f64, exponent: u64) -> f64 {
     result
 }
 
+/// stand-in
+pub fn cospi(x: f64) -> f64 { (x * std::f64::consts::PI).cos() }
+/// stand-in
+pub fn pow(x: f64, y: f64) -> f64 { x.powf(y) }
+/// stand-in
+pub fn max<T: Real>(a: T, b: T) -> T { select(a > b || b != b, a, b) }
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,7 @@ pub mod fmath;
 mod memory;
 pub mod optim;
 pub mod rules;
+mod step;
 
 pub use device::Device;
 pub use error::{Error, ErrorKind, Result};

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
 use gradus::element::{Dtype, Real};
-use gradus::optim::{Array, Stepper, Tensor};
+use gradus::optim::{Array, Group, Stepper, Tensor};
 use gradus::rules::{Pair, by_name};
 use gradus::{Buffer, Device};
 
@@ -264,7 +264,7 @@ fn optimizer<T: Pair<T> + Real>(
     let maximize = hyper.switch("maximize")?.unwrap_or(false);
     let settings = (method.settings)(hyper)?.finish()?;
     let made = by_name(method.rule, &settings)
-        .and_then(|rule| if maximize { rule.maximizer(device) } else { rule.optimizer(device) });
+        .and_then(|rule| Group::new(rule).maximize(maximize).optimizer(device));
     made.map_err(|error| error.to_string())
 }
 

@@ -1,33 +1,110 @@
 // One block a chunk: load, update, store. For rules that need no total.
 #pragma once
 #include "core/chunk.cuh"
+#include "core/gradient.cuh"
 #include "core/pack.cuh"
+#include "optim/tick.cuh"
 
 template <class Rule, class P, class G> struct OnePass {
     using Real = RealOf<P>;
     using Scalars = typename Rule::template Scalars<Real>;
     using State = typename Rule::template State<Real>;
+    using Gradient = GradientTraits<GradientOf<Rule, Real>>;
+    static constexpr int ARRAYS = STATES<Rule> > 0 ? STATES<Rule> : 1;  // an array has at least one element
+    static constexpr int MOMENTUM = momentum_of<Rule>();
+    static constexpr bool MAY_BE_STATELESS = may_be_stateless<Rule>();
 
     // The arrays, from the chunk's first element on.
     P* parameter;
     const G* gradient;
-    Real* state[STATES<Rule>];
+    const G* extra;
+    Real* state[ARRAYS];
 
+    const TensorOf<Rule>* tensor;
+    uint64_t start;
+    const Real* row;
+    bool has_no_state;
     Real gradient_scale;
     Scalars scalars;
 
+    __device__ bool is_stateless() const { return MAY_BE_STATELESS && has_no_state; }
+
+    // An array that only few steps touch: its address is read where it is used, and takes no register elsewhere.
+    __device__ Real* beside(uint64_t address) const { return reinterpret_cast<Real*>(address) + start; }
+
+    // The slow weights of Lookahead begin as the parameters before the first step.
+    template <int N> __device__ void before(uint32_t at, const Pack<P, N>& p) const {
+        const auto s = read_record<Around::Scalars<Real>>(row);
+        if (s.slow_begins != real<Real>(0.0)) {
+            Pack<Real, N> slow;
+            for (int i = 0; i < N; i++) {
+                slow.element[i] = widen(p.element[i]);
+            }
+            store<N>(beside(tensor->slow) + at, slow);
+        }
+    }
+
+    // What follows the rule: Lookahead, then the average.
+    template <int N> __device__ void after(uint32_t at, Pack<P, N>& p, Pack<Real, N>* states) const {
+        const auto s = read_record<Around::Scalars<Real>>(row);
+        if (s.slow_share != real<Real>(0.0)) {
+            auto slow = load<N>(beside(tensor->slow) + at);
+            for (int i = 0; i < N; i++) {
+                slow.element[i] = Around::synchronised(s, slow.element[i], widen(p.element[i]));
+                p.element[i] = narrow<P>(slow.element[i]);
+            }
+            store<N>(beside(tensor->slow) + at, slow);
+            if constexpr (MOMENTUM >= 0) {
+                if (s.momentum_kept != real<Real>(1.0) && !is_stateless()) {
+                    restart(at, s, states[MOMENTUM]);
+                }
+            }
+        }
+        if (s.average != real<Real>(0.0)) {
+            auto average = load<N>(beside(tensor->average) + at);
+            for (int i = 0; i < N; i++) {
+                average.element[i] = Around::averaged(s, average.element[i], widen(p.element[i]));
+            }
+            store<N>(beside(tensor->average) + at, average);
+        }
+    }
+
+    template <int N>
+    __device__ void restart(uint32_t at, const Around::Scalars<Real>& s, Pack<Real, N>& momentum) const {
+        if (tensor->momentum == 0) {
+            for (int i = 0; i < N; i++) {
+                momentum.element[i] = real<Real>(0.0);
+            }
+            return;
+        }
+        auto behind = load<N>(beside(tensor->momentum) + at);
+        for (int i = 0; i < N; i++) {
+            momentum.element[i] = Around::pulled_back(s, behind.element[i], momentum.element[i]);
+        }
+        store<N>(beside(tensor->momentum) + at, momentum);
+    }
+
     // RUNS runs of N elements, the first at element `at`, each THREADS runs after the one before: every load comes
     // before the arithmetic, every store after it.
-    template <int N, int RUNS> __device__ void update(uint32_t at) const {
+    template <bool SURROUNDED, int N, int RUNS> __device__ void update(uint32_t at) const {
         constexpr uint32_t STRIDE = N * THREADS;
         Pack<P, N> p[RUNS];
         Pack<G, N> g[RUNS];
-        Pack<Real, N> x[RUNS][STATES<Rule> + (STATES<Rule> == 0)];  // an array has at least one element
+        Pack<G, N> more[RUNS];
+        Pack<Real, N> x[RUNS][ARRAYS];
         for (int r = 0; r < RUNS; r++) {
             p[r] = load<N>(parameter + at + r * STRIDE);
             g[r] = load<N>(gradient + at + r * STRIDE);
             for (int k = 0; k < STATES<Rule>; k++) {
-                x[r][k] = load<N>(state[k] + at + r * STRIDE);
+                x[r][k] = is_stateless() ? Pack<Real, N>() : load<N>(state[k] + at + r * STRIDE);
+            }
+            if constexpr (EXTRA<Rule> != Extra::NONE) {
+                if (extra != nullptr) {
+                    more[r] = load<N>(extra + at + r * STRIDE);
+                }
+            }
+            if constexpr (SURROUNDED) {
+                before<N>(at + r * STRIDE, p[r]);
             }
         }
         for (int r = 0; r < RUNS; r++) {
@@ -36,44 +113,77 @@ template <class Rule, class P, class G> struct OnePass {
                 for (int k = 0; k < STATES<Rule>; k++) {
                     reinterpret_cast<Real*>(&values)[k] = x[r][k].element[i];
                 }
-                Real scaled = gradient_scale * widen(g[r].element[i]);
-                p[r].element[i] = narrow<P>(Rule::update(scalars, widen(p[r].element[i]), scaled, values));
+                Real other = real<Real>(0.0);
+                if constexpr (EXTRA<Rule> != Extra::NONE) {
+                    if (extra != nullptr) {
+                        other = widen(more[r].element[i]);
+                        if constexpr (EXTRA<Rule> == Extra::SECOND) {
+                            other = gradient_scale * other;
+                        }
+                    }
+                }
+                const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
+                p[r].element[i] = narrow<P>(Rule::update(scalars, widen(p[r].element[i]), given, values));
                 for (int k = 0; k < STATES<Rule>; k++) {
                     x[r][k].element[i] = reinterpret_cast<Real*>(&values)[k];
                 }
             }
         }
         for (int r = 0; r < RUNS; r++) {
+            if constexpr (SURROUNDED) {
+                after<N>(at + r * STRIDE, p[r], x[r]);
+            }
             store<N>(parameter + at + r * STRIDE, p[r]);
-            for (int k = 0; k < STATES<Rule>; k++) {
-                store<N>(state[k] + at + r * STRIDE, x[r][k]);
+            if (!is_stateless()) {
+                for (int k = 0; k < STATES<Rule>; k++) {
+                    store<N>(state[k] + at + r * STRIDE, x[r][k]);
+                }
             }
         }
     }
 };
 
 template <class Rule, class P, class G>
-__device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, const RealOf<P>* scalars) {
+__device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps, const RealOf<P>* scalars) {
     using Real = RealOf<P>;
     constexpr uint32_t N = RUN<Real>;
     constexpr uint32_t RUNS = 2;
     constexpr uint32_t BATCH = RUNS * N * THREADS;
 
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+        steps[0] += 1;
+    }
     const Chunk chunk = chunks[blockIdx.x];
+    if (chunk.length == 0) {
+        return;
+    }
     const TensorOf<Rule>& tensor = tensors[chunk.tensor];
     if ((tensor.flags & HAS_GRADIENT) == 0) {
         return;
     }
     OnePass<Rule, P, G> pass;
+    pass.tensor = &tensor;
+    pass.start = chunk.start;
+    pass.has_no_state = (tensor.flags & IS_STATELESS) != 0;
     pass.parameter = reinterpret_cast<P*>(tensor.parameter) + chunk.start;
     pass.gradient = reinterpret_cast<const G*>(tensor.gradient) + chunk.start;
+    pass.extra = tensor.extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor.extra) + chunk.start;
     for (int k = 0; k < STATES<Rule>; k++) {
         pass.state[k] = reinterpret_cast<Real*>(tensor.state[k]) + chunk.start;
     }
-    const Real* row = scalars + uint64_t(chunk.tensor) * (1 + SCALARS<Rule>);
-    pass.gradient_scale = row[0];
-    for (int k = 0; k < SCALARS<Rule>; k++) {
-        reinterpret_cast<Real*>(&pass.scalars)[k] = row[1 + k];
+    pass.row = scalars + uint64_t(chunk.tensor) * SCALARS_ROW<Rule>;
+    const auto around = read_record<Around::Scalars<Real>>(pass.row);
+    pass.gradient_scale = around.gradient_scale;
+    pass.scalars = read_record<typename Rule::template Scalars<Real>>(
+        pass.row + FIELDS<Around::Scalars<Real>, Real>);
+
+    // A step that surrounds the rule has a loop of its own, so that the usual one pays nothing for it.
+    const Real nothing = real<Real>(0.0);
+    if (around.average != nothing || around.slow_begins != nothing || around.slow_share != nothing) {
+        for (uint32_t i = threadIdx.x; i < chunk.length; i += THREADS) {
+            pass.template update<true, 1, 1>(i);
+        }
+        return;
     }
 
     // The head ends at the parameter's first aligned run; a chunk whose arrays are out of phase is all head.
@@ -83,13 +193,13 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
 
     uint32_t at = head + threadIdx.x * N;
     for (uint32_t left = body; left >= BATCH; left -= BATCH) {
-        pass.template update<N, RUNS>(at);
+        pass.template update<false, N, RUNS>(at);
         at += BATCH;
     }
     for (; at < head + body; at += N * THREADS) {
-        pass.template update<N, 1>(at);
+        pass.template update<false, N, 1>(at);
     }
     for (uint32_t i = threadIdx.x; i < chunk.length - body; i += THREADS) {
-        pass.template update<1, 1>(i < head ? i : i + body);
+        pass.template update<false, 1, 1>(i < head ? i : i + body);
     }
 }

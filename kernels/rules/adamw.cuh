@@ -12,6 +12,7 @@ struct AdamW {
     struct Carry {};
     template <class T> struct Scalars { T l2, keep, one_minus_beta1, one_minus_beta2, inverse_root_bias2, eps, step_size; };
     template <class T> struct State { T m, v; };
+    static constexpr int MOMENTUM = 0;
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
         double bias1 = 1.0 - powi(h.beta1, t);

@@ -11,6 +11,7 @@ struct Lion {
     struct Carry {};
     template <class T> struct Scalars { T l2, keep, beta1, one_minus_beta1, beta2, one_minus_beta2, lr; };
     template <class T> struct State { T m; };
+    static constexpr int MOMENTUM = 0;
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t, Carry&) {
         return {

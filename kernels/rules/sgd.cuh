@@ -12,6 +12,8 @@ struct Sgd {
     struct Carry {};
     template <class T> struct Scalars { T l2, keep, momentum, gradient_weight, nesterov, lr; };
     template <class T> struct State { T momentum; };
+    static constexpr int MOMENTUM = 0;
+    static constexpr bool MAY_BE_STATELESS = true;
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
         return {

@@ -5,6 +5,7 @@ use crate::device::Place;
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{View, ViewMut};
+use crate::rules::{Extra, Gradient, Rule};
 
 /// Counts, lengths and devices of a step's arguments.
 pub(super) fn arguments<P: Element, G: Element>(
@@ -26,20 +27,46 @@ pub(super) fn arguments<P: Element, G: Element>(
             .into());
         }
         same_place(|| format!("parameter {position}"), parameter.place(), place)?;
-        if let Some(gradient) = gradient {
-            if gradient.len() != parameter.len() {
-                return Err(ErrorKind::Length {
-                    what: format!("gradient {position}"),
-                    given: gradient.len() as u64,
-                    other: format!("parameter {position}"),
-                    expected: tensor.length,
-                }
-                .into());
-            }
-            same_place(|| format!("gradient {position}"), gradient.place(), place)?;
-        }
+        read(place, "gradient", position, tensor, gradient)?;
     }
     Ok(())
+}
+
+/// Use, count, lengths and devices of what a step takes beside the gradients.
+pub(super) fn extras<R: Rule, P: Element, G: Element>(
+    place: Place,
+    tensors: &[Listed],
+    extras: &[Option<View<'_, G>>],
+) -> Result<()> {
+    let what = match <R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA {
+        Extra::None => return Err(ErrorKind::NoExtra { rule: R::NAME, given: extras.len() }.into()),
+        Extra::Second => ("second gradient", "second gradients"),
+        Extra::Noise => ("noise", "arrays of noise"),
+    };
+    count(what.1, extras.len(), tensors.len())?;
+    let mut each = tensors.iter().zip(extras).enumerate();
+    each.try_for_each(|(position, (tensor, extra))| read(place, what.0, position, tensor, extra))
+}
+
+/// Length and device of an array that a step may be given for a tensor.
+fn read<G: Element>(
+    place: Place,
+    what: &str,
+    position: usize,
+    tensor: &Listed,
+    array: &Option<View<'_, G>>,
+) -> Result<()> {
+    let Some(array) = array else { return Ok(()) };
+    if array.len() as u64 != tensor.length {
+        return Err(ErrorKind::Length {
+            what: format!("{what} {position}"),
+            given: array.len() as u64,
+            other: format!("parameter {position}"),
+            expected: tensor.length,
+        }
+        .into());
+    }
+    same_place(|| format!("{what} {position}"), array.place(), place)
 }
 
 fn count(what: &'static str, given: usize, expected: usize) -> Result<()> {

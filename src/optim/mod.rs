@@ -23,3 +23,5 @@ pub use optimizer::Optimizer;
 pub use state::{Array, State};
 pub use stepper::Stepper;
 pub use tensor::{Listed, Tensor};
+
+pub use crate::step::{Average, Lookahead, Momentum, Schedule};

@@ -10,7 +10,7 @@ use crate::cpu::optim::CpuBackend;
 use crate::cuda::optim::CudaBackend;
 use crate::device::Device;
 use crate::element::Element;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
 use crate::rules::{Pair, Rule};
 
@@ -99,7 +99,8 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         Ok(self.groups.len() - 1)
     }
 
-    /// Replaces the settings of a group; states and counters stay.
+    /// Replaces the settings of a group; states and counters stay. An average and slow weights stay where the new settings
+    /// have them too; else they are dropped, and begin anew when they are asked for again.
     ///
     /// Errors: no such group, settings that fail [`Rule::check`].
     pub fn set_group(&mut self, position: usize, group: impl Into<Group<R>>) -> Result<()> {
@@ -113,16 +114,15 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
 
     /// Sets the learning rate of one group.
     ///
-    /// Errors: no such group, a rate outside the rule's range, a rule that has no setting `lr`.
+    /// Errors: no such group, a rate outside the rule's range.
     pub fn set_group_lr(&mut self, position: usize, lr: f64) -> Result<()> {
         check::position("group", position, self.groups.len())?;
-        let group = with_lr(&self.groups[position], lr)?;
-        self.set_group(position, group)
+        self.set_group(position, self.groups[position].with_lr(lr)?)
     }
 
     /// Sets the learning rate of every group. Errors: as [`Optimizer::set_group_lr`]; then no group is changed.
     pub fn set_lr(&mut self, lr: f64) -> Result<()> {
-        let groups = self.groups.iter().map(|group| with_lr(group, lr)).collect::<Result<Vec<_>>>()?;
+        let groups = self.groups.iter().map(|group| group.with_lr(lr)).collect::<Result<Vec<_>>>()?;
         self.replace_groups(groups)
     }
 
@@ -146,7 +146,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         check::position("group", group, self.groups.len())?;
         let listed = Listed { id: id.unwrap_or_else(|| self.free_id()), first, length, group };
         check::not_listed(&listed, &self.tensors)?;
-        self.backend.add(Slot { length, first, group })?;
+        self.backend.add(Slot { id: listed.id, length, first, group })?;
         self.greatest_id = self.greatest_id.max(Some(listed.id));
         self.tensors.push(listed);
         Ok(self.tensors.len() - 1)
@@ -166,11 +166,12 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         Ok(self.tensors.remove(position))
     }
 
-    /// Moves a tensor to another group; its state and its counter stay. Errors: no such tensor, no such group.
+    /// Moves a tensor to another group; its state and its counter stay. An average and slow weights stay where the new group
+    /// has them too. Errors: no such tensor, no such group.
     pub fn regroup(&mut self, position: usize, group: usize) -> Result<()> {
         check::position("tensor", position, self.tensors.len())?;
         check::position("group", group, self.groups.len())?;
-        self.backend.regroup(position, group);
+        self.backend.regroup(position, group)?;
         self.tensors[position].group = group;
         Ok(())
     }
@@ -187,8 +188,35 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// that overlap. On CUDA also what the driver refuses: a step whose second launch is refused has advanced the counters
     /// but no element; [`load_state`](Self::load_state) of a saved state undoes that.
     pub fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
+        self.step_with(parameters, gradients, &[])
+    }
+
+    /// Steps as [`step`](Self::step) does, with another array for each tensor: the second gradient of a rule that takes one, or
+    /// the noise of a rule that would draw it.
+    ///
+    /// `extras` stand in the order of [`tensors`](Self::tensors), `[length]` each, or there are none at all.
+    ///
+    /// Errors: as [`step`](Self::step); arrays for a rule that has no use for them.
+    pub fn step_with(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()> {
         check::arguments(self.device.place(), &self.tensors, parameters, gradients)?;
-        self.backend.step(parameters, gradients)
+        if !extras.is_empty() {
+            check::extras::<R, P, G>(self.device.place(), &self.tensors, extras)?;
+        }
+        self.backend.step(parameters, gradients, extras)
+    }
+
+    /// The average of a tensor's parameters that its group asks for, `[length]`. On CUDA the host waits for the device.
+    ///
+    /// Errors: no such tensor, a group without an average.
+    pub fn averages(&self, position: usize) -> Result<Vec<P::Real>> {
+        check::position("tensor", position, self.tensors.len())?;
+        let [average, ..] = self.backend.read(position)?.around;
+        average.ok_or_else(|| ErrorKind::NoAverage { position, group: self.tensors[position].group }.into())
     }
 
     /// Steps taken by the optimizer, whichever tensors had gradients. On CUDA the host waits for the device.
@@ -215,13 +243,13 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// optimizer, arrays that are missing, left over, or of another length or type.
     pub fn load_state(&mut self, state: &State) -> Result<()> {
         let loaded = state.read::<R, P::Real>(self.groups.len(), &self.tensors)?;
+        self.replace_groups(loaded.groups)?;
         for (position, (tensor, group)) in loaded.tensors.into_iter().zip(loaded.membership).enumerate() {
-            self.backend.write(position, tensor)?;
-            self.backend.regroup(position, group);
+            self.backend.regroup(position, group)?;
             self.tensors[position].group = group;
+            self.backend.write(position, tensor)?;
         }
-        self.backend.set_steps(loaded.steps)?;
-        self.replace_groups(loaded.groups)
+        self.backend.set_steps(loaded.steps)
     }
 }
 
@@ -235,11 +263,4 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> fmt::Debug for Optimizer<R
             .field("tensors", tensors)
             .finish_non_exhaustive()
     }
-}
-
-fn with_lr<R: Rule>(group: &Group<R>, lr: f64) -> Result<Group<R>> {
-    let mut group = *group;
-    group.rule.set("lr", &lr.into())?;
-    group.check()?;
-    Ok(group)
 }

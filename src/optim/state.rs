@@ -7,10 +7,11 @@ use safetensors::tensor::{Dtype as FileDtype, SafeTensors, View as FileView};
 
 use super::group::Group;
 use super::tensor::Listed;
-use crate::backend::TensorState;
+use crate::backend::{TensorState, carried};
 use crate::element::{Dtype, Real};
 use crate::error::{Error, ErrorKind, Result};
 use crate::rules::{Record, Rule};
+use crate::step;
 
 /// The one entry of a file's metadata: two would be written in an order that changes from run to run.
 const KEY: &str = "format";
@@ -27,12 +28,14 @@ fn format_of(rule: &str, arithmetic: &str) -> String {
 /// | array | type | what |
 /// |---|---|---|
 /// | `steps` | u64 `[1]` | steps of the optimizer |
-/// | `group.<position>.gradient_scale` | f64 `[1]` | 1, or -1 where the group maximises |
-/// | `group.<position>.<setting>` | f64 `[1]` | a setting of the rule; switches are 0 or 1 |
+/// | `group.<position>.<setting>` | f64 `[1]` | a setting of the rule, or of what surrounds it; switches are 0 or 1 |
 /// | `tensor.<id>.<first>.steps` | u64 `[1]` | steps of the tensor |
 /// | `tensor.<id>.<first>.group` | u64 `[1]` | position of its group |
-/// | `tensor.<id>.<first>.carry.<name>` | f64 `[1]` | a scalar that the rule keeps from step to step |
+/// | `tensor.<id>.<first>.carry.<name>` | f64 `[1]` | a scalar that is kept from step to step |
 /// | `tensor.<id>.<first>.state.<name>` | f32 or f64 `[length]` | a state array of the rule |
+/// | `tensor.<id>.<first>.average` | f32 or f64 `[length]` | the average of the parameter, where its group has one |
+/// | `tensor.<id>.<first>.slow` | f32 or f64 `[length]` | the slow weights, where its group has Lookahead |
+/// | `tensor.<id>.<first>.momentum` | f32 or f64 `[length]` | the momentum at the last synchronisation, where Lookahead pulls it back |
 ///
 /// Saving and loading keep every bit: a run that is resumed is the run that was never stopped.
 ///
@@ -132,11 +135,16 @@ impl State {
             let mut insert = |name: String, array| arrays.insert(format!("tensor.{id}.{first}.{name}"), array);
             insert("steps".to_owned(), Array::U64(vec![tensor.steps]));
             insert("group".to_owned(), Array::U64(vec![*group as u64]));
-            for (name, value) in R::Carry::NAMES.iter().zip(tensor.carry) {
+            for (name, value) in carried::<R>().zip(tensor.carry) {
                 insert(format!("carry.{name}"), Array::F64(vec![value]));
             }
-            for (name, values) in R::State::<T>::NAMES.iter().zip(tensor.arrays) {
+            for (name, values) in R::State::<T>::NAMES.iter().zip(tensor.states) {
                 insert(format!("state.{name}"), Array::of(values));
+            }
+            for (name, values) in step::ARRAYS.iter().zip(tensor.around) {
+                if let Some(values) = values {
+                    insert((*name).to_owned(), Array::of(values));
+                }
             }
         }
         Self { rule: R::NAME.to_owned(), arithmetic: T::DTYPE.name().to_owned(), arrays }
@@ -225,13 +233,9 @@ impl Reader<'_> {
         let steps = self.count("steps")?;
         let group = |position| {
             let row = Group::<R>::names().map(|name| self.number(&format!("group.{position}.{name}")));
-            let row = row.collect::<Result<Vec<_>>>()?;
-            if row[0].abs() != 1.0 {
-                return Err(wrong(format!("'group.{position}.gradient_scale' is {}, not 1 or -1", row[0])));
-            }
-            Group::from_row(&row)
+            Group::from_row(&row.collect::<Result<Vec<_>>>()?)
         };
-        let groups = (0..groups).map(group).collect::<Result<Vec<_>>>()?;
+        let groups = (0..groups).map(group).collect::<Result<Vec<Group<R>>>>()?;
         let mut membership = Vec::new();
         let mut tensors = Vec::new();
         for &Listed { id, first, length, .. } in listed {
@@ -242,11 +246,17 @@ impl Reader<'_> {
                 return Err(wrong(format!("'{prefix}.group' is {group} but there are {} groups", groups.len())));
             }
             membership.push(group as usize);
-            let carry = R::Carry::NAMES.iter().map(|name| self.number(&format!("{prefix}.carry.{name}")));
+            let carry = carried::<R>().map(|name| self.number(&format!("{prefix}.carry.{name}")));
             let carry = carry.collect::<Result<_>>()?;
             let names = R::State::<T>::NAMES.iter();
-            let arrays = names.map(|name| self.values(&format!("{prefix}.state.{name}"), length));
-            tensors.push(TensorState { steps, carry, arrays: arrays.collect::<Result<_>>()? });
+            let states = names.map(|name| self.values(&format!("{prefix}.state.{name}"), length));
+            let states = states.collect::<Result<_>>()?;
+            let wanted = groups[group as usize].around().arrays();
+            let mut around = [const { None }; step::ARRAYS.len()];
+            for (k, name) in step::ARRAYS.iter().enumerate().filter(|(k, _)| wanted[*k]) {
+                around[k] = Some(self.values(&format!("{prefix}.{name}"), length)?);
+            }
+            tensors.push(TensorState { steps, carry, states, around });
         }
         Ok(Loaded { steps, groups, membership, tensors })
     }

@@ -1,5 +1,6 @@
 //! An optimizer whose rule is chosen at run time.
 
+use super::group::Group;
 use super::optimizer::Optimizer;
 use super::state::State;
 use super::tensor::{Listed, Tensor};
@@ -17,6 +18,13 @@ pub trait Stepper<P: Element, G: Element> {
     fn regroup(&mut self, position: usize, group: usize) -> Result<()>;
     fn tensors(&self) -> &[Listed];
     fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()>;
+    fn step_with(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()>;
+    fn averages(&self, position: usize) -> Result<Vec<P::Real>>;
     fn set_lr(&mut self, lr: f64) -> Result<()>;
     fn set_group_lr(&mut self, position: usize, lr: f64) -> Result<()>;
     fn steps(&self) -> Result<u64>;
@@ -42,6 +50,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Stepper<P, G> for Optimize
         remove(&mut self, position: usize) -> Result<Listed>;
         regroup(&mut self, position: usize, group: usize) -> Result<()>;
         step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()>;
+        step_with(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>], extras: &[Option<View<'_, G>>]) -> Result<()>;
         set_lr(&mut self, lr: f64) -> Result<()>;
         set_group_lr(&mut self, position: usize, lr: f64) -> Result<()>;
         load_state(&mut self, state: &State) -> Result<()>;
@@ -49,6 +58,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Stepper<P, G> for Optimize
         tensors(&self) -> &[Listed];
         steps(&self) -> Result<u64>;
         tensor_steps(&self, position: usize) -> Result<u64>;
+        averages(&self, position: usize) -> Result<Vec<P::Real>>;
         state(&self) -> Result<State>;
     }
 }
@@ -63,20 +73,19 @@ macro_rules! any_optimizer {
                 &self,
                 device: &Device,
             ) -> Result<Box<dyn Stepper<P, G>>> {
-                Ok(match *self {
-                    $(Self::$Rule(rule) => Box::new(Optimizer::<rules::$Rule, P, G>::new(device, rule)?),)*
-                })
+                Group::new(*self).optimizer(device)
             }
+        }
 
-            /// An optimizer as [`AnyRule::optimizer`] makes it, whose objective is maximised.
-            pub fn maximizer<P: Pair<G>, G: Element<Real = P::Real>>(
+        impl Group<AnyRule> {
+            /// An optimizer of this rule, with this group. Errors: as [`Optimizer::new`].
+            pub fn optimizer<P: Pair<G>, G: Element<Real = P::Real>>(
                 &self,
                 device: &Device,
             ) -> Result<Box<dyn Stepper<P, G>>> {
-                Ok(match *self {
-                    $(Self::$Rule(rule) => {
-                        let group = super::Group::new(rule).maximize(true);
-                        Box::new(Optimizer::<rules::$Rule, P, G>::new(device, group)?)
+                Ok(match self.rule {
+                    $(AnyRule::$Rule(rule) => {
+                        Box::new(Optimizer::<rules::$Rule, P, G>::new(device, self.with_rule(rule))?)
                     })*
                 })
             }

@@ -45,11 +45,13 @@ record! { pub struct State { m, v } }
 
 impl Rule for AdamW {
     const NAME: &'static str = "adamw";
-    type Carry = NoCarry<f64>;
+    type Carry = Nothing<f64>;
     type Scalars<T: Real> = Scalars<T>;
     type State<T: Real> = State<T>;
+    type Gradient<T: Real> = T;
+    const MOMENTUM: Option<usize> = Some(0);
 
-    fn tick(h: &Hyper<f64>, t: u64, _: &mut NoCarry<f64>) -> Scalars<f64> {
+    fn tick(h: &Hyper<f64>, t: u64, _: &mut Nothing<f64>) -> Scalars<f64> {
         let bias1 = 1.0 - powi(h.beta1, t);
         let bias2 = 1.0 - powi(h.beta2, t);
         Scalars {

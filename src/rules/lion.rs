@@ -34,11 +34,13 @@ record! { pub struct State { m } }
 
 impl Rule for Lion {
     const NAME: &'static str = "lion";
-    type Carry = NoCarry<f64>;
+    type Carry = Nothing<f64>;
     type Scalars<T: Real> = Scalars<T>;
     type State<T: Real> = State<T>;
+    type Gradient<T: Real> = T;
+    const MOMENTUM: Option<usize> = Some(0);
 
-    fn tick(h: &Hyper<f64>, _: u64, _: &mut NoCarry<f64>) -> Scalars<f64> {
+    fn tick(h: &Hyper<f64>, _: u64, _: &mut Nothing<f64>) -> Scalars<f64> {
         Scalars {
             l2: l2(h.decay, h.weight_decay),
             keep: keep(h.decay, h.lr, h.weight_decay),

@@ -10,10 +10,11 @@ use crate::element::{Element, Real};
 use crate::error::Result;
 
 mod common;
+mod gradient;
 mod list;
-mod record;
+pub(crate) mod record;
 mod registry;
-mod settings;
+pub(crate) mod settings;
 
 macro_rules! modules {
     ($($module:ident::$Rule:ident { $($alias:ident: $preset:expr),* },)*) => {
@@ -26,14 +27,15 @@ macro_rules! modules {
 crate::for_each_rule!(modules);
 
 pub use common::{DECAY_DECOUPLED, DECAY_L2, Decay, keep, l2};
-pub use record::{NoCarry, Record};
+pub use gradient::{Extra, Gradient, WithNoise, WithSecond};
+pub use record::{Nothing, Record};
 pub use registry::*;
 pub use settings::{Setting, Settings, Value};
 
 /// What a rule's file is written with.
 mod prelude {
     pub(super) use super::common::{Decay, keep, l2};
-    pub(super) use super::record::{NoCarry, record};
+    pub(super) use super::record::{Nothing, record};
     pub(super) use super::settings::settings;
     pub(super) use super::{Rule, Settings};
     pub(super) use crate::element::Real;
@@ -58,16 +60,34 @@ pub trait Rule: Settings + Debug {
     /// The state of one element; it starts at 0.
     type State<T: Real>: Record<T>;
 
+    /// What a step gives each element: its gradient, `T`, or a record of that and of another number.
+    type Gradient<T: Real>: Gradient<T>;
+
+    /// The position in [`Rule::State`] of the momentum, if there is one: what
+    /// [`Lookahead`](crate::optim::Lookahead) may reset or pull back.
+    const MOMENTUM: Option<usize> = None;
+
     /// Checks the settings. Errors: what lies outside its range, and settings that contradict each other.
     fn check(&self) -> Result<()> {
         self.check_ranges()
+    }
+
+    /// Whether these settings make no use of the state: then it is neither read nor written, and stays as it is.
+    fn is_stateless(_: &Self::Hyper) -> bool {
+        false
+    }
+
+    /// Where the point to evaluate the model at lies, if it is not the parameter `p`: at `p + weight (x - p)`, where `x` is
+    /// the state at the position that is returned beside the weight.
+    fn evaluation(&self) -> Option<(usize, f64)> {
+        None
     }
 
     /// The scalars of a tensor's step `t`, counted from 1, in f64; each is rounded to the arithmetic type once.
     fn tick(hyper: &Self::Hyper, t: u64, carry: &mut Self::Carry) -> Self::Scalars<f64>;
 
     /// The new value of a parameter `p` with gradient `g`; `state` is changed in place.
-    fn update<T: Real>(scalars: &Self::Scalars<T>, p: T, g: T, state: &mut Self::State<T>) -> T;
+    fn update<T: Real>(scalars: &Self::Scalars<T>, p: T, g: Self::Gradient<T>, state: &mut Self::State<T>) -> T;
 }
 
 /// A parameter type that may be stepped with gradients of type `G`.

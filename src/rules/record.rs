@@ -65,13 +65,13 @@ macro_rules! record {
 }
 pub(crate) use record;
 
-/// The carry of a rule that remembers no scalar from step to step: a record of no fields.
+/// A record of no fields: the carry of a rule that remembers no scalar, the state of a rule that keeps none.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct NoCarry<T>(std::marker::PhantomData<T>);
+pub struct Nothing<T>(std::marker::PhantomData<T>);
 
-impl<T> Record<T> for NoCarry<T> {
+impl<T> Record<T> for Nothing<T> {
     const NAMES: &'static [&'static str] = &[];
-    type Of<U> = NoCarry<U>;
+    type Of<U> = Nothing<U>;
 
     fn from_fn(_: impl FnMut(usize) -> T) -> Self {
         Self(std::marker::PhantomData)
@@ -81,12 +81,12 @@ impl<T> Record<T> for NoCarry<T> {
         panic!("field {position} of a record without fields")
     }
 
-    fn gather<const N: usize>(_: &NoCarry<[T; N]>, _: usize) -> Self
+    fn gather<const N: usize>(_: &Nothing<[T; N]>, _: usize) -> Self
     where
         T: Copy,
     {
         Self(std::marker::PhantomData)
     }
 
-    fn scatter<const N: usize>(self, _: &mut NoCarry<[T; N]>, _: usize) {}
+    fn scatter<const N: usize>(self, _: &mut Nothing<[T; N]>, _: usize) {}
 }

@@ -111,7 +111,26 @@ impl Setting for bool {
     }
 }
 
-/// The settings of a rule as a whole; made by `settings!`.
+impl Setting for u64 {
+    const EXPECTED: &'static str = "a whole number";
+
+    fn encode(self) -> f64 {
+        self as f64
+    }
+
+    fn decode(code: f64) -> Option<Self> {
+        (code >= 0.0 && code <= crate::step::GREATEST as f64 && code.fract() == 0.0).then_some(code as Self)
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        match *value {
+            Value::Number(number) => Self::decode(number),
+            _ => None,
+        }
+    }
+}
+
+/// The settings of a rule as a whole; made by `settings!`. Every rule has a setting `lr`.
 pub trait Settings: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync + 'static {
     /// All settings as numbers, in the order of the struct: what a kernel's `tick` reads.
     type Hyper: Record<f64> + Copy + Send + Sync;
@@ -121,6 +140,9 @@ pub trait Settings: Copy + Default + PartialEq + std::fmt::Debug + Send + Sync +
 
     /// The settings that [`Settings::hyper`] gave. Errors: a number that stands for no choice. Ranges are not looked at.
     fn from_hyper(hyper: &Self::Hyper) -> Result<Self>;
+
+    /// Multiplies the learning rate, `lr`.
+    fn scale_lr(hyper: &mut Self::Hyper, factor: f64);
 
     /// Sets one setting by its name. Errors: an unknown name, a value of another kind. Ranges are not looked at.
     fn set(&mut self, key: &str, value: &Value) -> Result<()>;
@@ -160,7 +182,7 @@ pub(crate) fn unknown_setting(rule: &'static str, key: &str, known: &[&'static s
 }
 
 /// The struct of a rule's settings, its record `Hyper`, and its [`Settings`]:
-/// `pub name: type = default` with `, in range` for numbers.
+/// `pub name: type = default` with `, in range` for numbers. One of them is `lr: f64`.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -198,6 +220,10 @@ macro_rules! settings {
                 })
             }
 
+            fn scale_lr(hyper: &mut Hyper<f64>, factor: f64) {
+                hyper.lr *= factor;
+            }
+
             fn set(&mut self, key: &str, value: &$crate::rules::Value) -> $crate::Result<()> {
                 match key {
                     $(stringify!($field) => {
@@ -215,7 +241,7 @@ macro_rules! settings {
 
             fn check_ranges(&self) -> $crate::Result<()> {
                 $($($crate::rules::settings::in_range(
-                    stringify!($Rule), stringify!($field), self.$field, $range)?;)?)*
+                    stringify!($Rule), stringify!($field), $crate::rules::Setting::encode(self.$field), $range)?;)?)*
                 Ok(())
             }
         }

@@ -14,7 +14,7 @@
 use super::prelude::*;
 
 settings! {
-    /// Settings of SGD. State: one element a parameter.
+    /// Settings of SGD. State: one element a parameter, none without momentum.
     pub struct Sgd {
         /// Learning rate, per step; `lr ≥ 0`.
         pub lr: f64 = 1e-3, in 0.0..;
@@ -36,9 +36,11 @@ record! { pub struct State { momentum } }
 
 impl Rule for Sgd {
     const NAME: &'static str = "sgd";
-    type Carry = NoCarry<f64>;
+    type Carry = Nothing<f64>;
     type Scalars<T: Real> = Scalars<T>;
     type State<T: Real> = State<T>;
+    type Gradient<T: Real> = T;
+    const MOMENTUM: Option<usize> = Some(0);
 
     fn check(&self) -> Result<()> {
         self.check_ranges()?;
@@ -54,7 +56,11 @@ impl Rule for Sgd {
         Ok(())
     }
 
-    fn tick(h: &Hyper<f64>, t: u64, _: &mut NoCarry<f64>) -> Scalars<f64> {
+    fn is_stateless(h: &Hyper<f64>) -> bool {
+        h.momentum == 0.0
+    }
+
+    fn tick(h: &Hyper<f64>, t: u64, _: &mut Nothing<f64>) -> Scalars<f64> {
         Scalars {
             l2: l2(h.decay, h.weight_decay),
             keep: keep(h.decay, h.lr, h.weight_decay),

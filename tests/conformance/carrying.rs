@@ -63,6 +63,10 @@ impl Settings for Carrying {
         Ok(Self { lr, rate })
     }
 
+    fn scale_lr(Row([lr, _]): &mut Row<f64, 2>, factor: f64) {
+        *lr *= factor;
+    }
+
     fn set(&mut self, key: &str, value: &Value) -> Result<()> {
         match (key, value) {
             ("lr", &Value::Number(lr)) => self.lr = lr,
@@ -82,6 +86,8 @@ impl Rule for Carrying {
     type Carry = Row<f64, 2>;
     type Scalars<T: Real> = Row<T, 4>;
     type State<T: Real> = Row<T, 3>;
+    type Gradient<T: Real> = T;
+    const MOMENTUM: Option<usize> = Some(2);
 
     fn tick(&Row([lr, rate]): &Row<f64, 2>, t: u64, Row([product, sum]): &mut Row<f64, 2>) -> Row<f64, 4> {
         *product = 0.5 * *product + rate;

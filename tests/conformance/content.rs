@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use bytemuck::{bytes_of, cast_slice};
 use gradus::element::{Dtype, Element, Real};
-use gradus::optim::{Array, Group, Listed, State};
-use gradus::rules::{Record, Rule};
+use gradus::fmath::fma;
+use gradus::optim::{Array, Average, Group, Listed, Lookahead, Momentum, State};
+use gradus::rules::{Extra, Gradient, Record, Rule};
 
 /// Everything that a step reads and writes of a tensor, beside the gradient.
 #[derive(Clone)]
@@ -14,6 +15,20 @@ pub struct Content<P: Element> {
     pub states: Vec<Vec<P::Real>>,
     pub carry: Vec<f64>,
     pub steps: u64,
+    /// Its address, which noise is drawn from.
+    pub id: u64,
+    pub first: u64,
+    around: Around<P::Real>,
+}
+
+/// What is kept of a tensor for an average and for Lookahead.
+#[derive(Clone, Debug, PartialEq)]
+struct Around<T> {
+    collected: f64,
+    average: Option<Vec<T>>,
+    slow_begun: bool,
+    slow: Option<Vec<T>>,
+    momentum: Option<Vec<T>>,
 }
 
 impl<P: Element> Content<P> {
@@ -25,7 +40,37 @@ impl<P: Element> Content<P> {
             states: vec![zeros; R::State::<P::Real>::NAMES.len()],
             carry: vec![0.0; R::Carry::NAMES.len()],
             steps: 0,
+            id: 0,
+            first: 0,
+            around: Around { collected: 0.0, average: None, slow_begun: false, slow: None, momentum: None },
         }
+    }
+
+    /// The same tensor with another address.
+    pub fn at(self, id: u64, first: u64) -> Self {
+        Self { id, first, ..self }
+    }
+
+    /// The same tensor with the arrays that a group asks for, and no others.
+    pub fn in_group<R: Rule>(mut self, group: &Group<R>) -> Self {
+        self.fit(group);
+        self
+    }
+
+    /// Begins the arrays that a group asks for, and drops the others.
+    pub fn fit<R: Rule>(&mut self, group: &Group<R>) {
+        let zeros = || vec![P::Real::from_f64(0.0); self.parameter.len()];
+        let pulls = group.lookahead.is_some_and(|lookahead| lookahead.momentum == Momentum::Pullback);
+        let Around { collected, average, slow_begun, slow, momentum } = &mut self.around;
+        for (array, wanted) in [(&mut *average, group.average.is_some()), (slow, group.lookahead.is_some()), (momentum, pulls)]
+        {
+            match wanted {
+                true => drop(array.get_or_insert_with(zeros)),
+                false => *array = None,
+            }
+        }
+        *collected = if group.average.is_some() { *collected } else { 0.0 };
+        *slow_begun = *slow_begun && group.lookahead.is_some();
     }
 
     /// A tensor as an optimizer has it.
@@ -34,6 +79,7 @@ impl<P: Element> Content<P> {
             let name = format!("tensor.{}.{}.{what}", tensor.id, tensor.first);
             state.get(&name).unwrap_or_else(|| panic!("the state has no {name}"))
         };
+        let optional = |what: &str| state.get(&format!("tensor.{}.{}.{what}", tensor.id, tensor.first)).map(reals);
         Self {
             parameter,
             states: R::State::<P::Real>::NAMES.iter().map(|name| reals(get(&format!("state.{name}")))).collect(),
@@ -42,25 +88,98 @@ impl<P: Element> Content<P> {
                 Array::U64(steps) => steps[0],
                 other => panic!("a counter is {other:?}"),
             },
+            id: tensor.id,
+            first: tensor.first,
+            around: Around {
+                collected: reals::<f64>(get("carry.averaged"))[0],
+                average: optional("average"),
+                slow_begun: reals::<f64>(get("carry.slow_begun"))[0] != 0.0,
+                slow: optional("slow"),
+                momentum: optional("momentum"),
+            },
         }
     }
 
-    /// The reference: one step of the rule, an element after the other.
-    pub fn step<R: Rule, G: Element<Real = P::Real>>(&mut self, group: &Group<R>, gradient: &[G]) {
+    /// The reference: one step of the rule, an element after the other, and of what surrounds it; `step` is the optimizer's.
+    pub fn step<R: Rule, G: Element<Real = P::Real>>(
+        &mut self,
+        group: &Group<R>,
+        step: u64,
+        gradient: &[G],
+        extra: Option<&[G]>,
+    ) {
         self.steps += 1;
+        self.begin_lookahead(group);
+        let mut hyper = group.rule.hyper();
+        R::scale_lr(&mut hyper, group.schedule.factor(step));
         let mut carry = R::Carry::from_fn(|k| self.carry[k]);
-        let scalars = R::tick(&group.rule.hyper(), self.steps, &mut carry);
+        let scalars = R::tick(&hyper, self.steps, &mut carry);
         let scalars = R::Scalars::from_fn(|k| P::Real::from_f64(*scalars.nth(k)));
         for (k, carried) in self.carry.iter_mut().enumerate() {
             *carried = *carry.nth(k);
         }
         for (i, (p, g)) in self.parameter.iter_mut().zip(gradient).enumerate() {
-            let g = if group.maximize { -g.load() } else { g.load() };
-            let mut state = R::State::from_fn(|k| self.states[k][i]);
+            let descended = |g: G| if group.maximize { -g.load() } else { g.load() };
+            let other = match (<R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA, extra) {
+                (Extra::Second, Some(extra)) => descended(extra[i]),
+                (Extra::Noise, Some(extra)) => extra[i].load(),
+                _ => P::Real::from_f64(0.0),
+            };
+            let g = R::Gradient::new(descended(*g), other, extra.is_some());
+            let is_stateless = R::is_stateless(&hyper);
+            let mut state = R::State::from_fn(|k| if is_stateless { P::Real::from_f64(0.0) } else { self.states[k][i] });
             *p = P::store(R::update(&scalars, p.load(), g, &mut state));
-            for (k, states) in self.states.iter_mut().enumerate() {
-                states[i] = *state.nth(k);
+            if !is_stateless {
+                for (k, states) in self.states.iter_mut().enumerate() {
+                    states[i] = *state.nth(k);
+                }
             }
+        }
+        self.synchronise(group);
+        self.collect(group);
+    }
+
+    fn begin_lookahead<R: Rule>(&mut self, group: &Group<R>) {
+        if group.lookahead.is_some() && !self.around.slow_begun {
+            self.around.slow = Some(self.parameter.iter().map(|p| p.load()).collect());
+            self.around.slow_begun = true;
+        }
+    }
+
+    fn synchronise<R: Rule>(&mut self, group: &Group<R>) {
+        let Some(Lookahead { every, share, momentum, .. }) = group.lookahead else { return };
+        if self.steps % every != 0 {
+            return;
+        }
+        let [zero, alpha, rest] = [0.0, share, 1.0 - share].map(P::Real::from_f64);
+        for (slow, p) in self.around.slow.iter_mut().flatten().zip(&mut self.parameter) {
+            *slow = fma(alpha, p.load() - *slow, *slow);
+            *p = P::store(*slow);
+        }
+        let Some(position) = R::MOMENTUM.filter(|_| !R::is_stateless(&group.rule.hyper())) else { return };
+        match momentum {
+            Momentum::Keep => {}
+            Momentum::Reset => self.states[position].fill(zero),
+            Momentum::Pullback => {
+                for (before, m) in self.around.momentum.iter_mut().flatten().zip(&mut self.states[position]) {
+                    *m = fma(alpha, *m, rest * *before);
+                    *before = *m;
+                }
+            }
+        }
+    }
+
+    fn collect<R: Rule>(&mut self, group: &Group<R>) {
+        let Some(Average { decay, start, every, .. }) = group.average else { return };
+        if self.steps < start || (self.steps - start) % every != 0 {
+            return;
+        }
+        self.around.collected += 1.0;
+        let weight = decay.map_or(1.0 / self.around.collected, |decay| 1.0 - decay);
+        let weight = P::Real::from_f64(weight);
+        for (average, p) in self.around.average.iter_mut().flatten().zip(&self.parameter) {
+            let p = p.load();
+            *average = if self.around.collected == 1.0 { p } else { fma(weight, p - *average, *average) };
         }
     }
 
@@ -73,6 +192,18 @@ impl<P: Element> Content<P> {
         }
         for (k, name) in R::Carry::NAMES.iter().enumerate() {
             same(&format!("carry.{name}"), &self.carry[k..=k], &expected.carry[k..=k], place);
+        }
+        let (ours, theirs) = (&self.around, &expected.around);
+        assert_eq!((ours.collected, ours.slow_begun), (theirs.collected, theirs.slow_begun), "averages of {}", place());
+        for (name, ours, theirs) in [
+            ("average", &ours.average, &theirs.average),
+            ("slow", &ours.slow, &theirs.slow),
+            ("momentum", &ours.momentum, &theirs.momentum),
+        ] {
+            assert_eq!(ours.is_some(), theirs.is_some(), "whether there is {name} of {}", place());
+            if let (Some(ours), Some(theirs)) = (ours, theirs) {
+                same(name, ours, theirs, place);
+            }
         }
     }
 }

@@ -38,7 +38,7 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
     fn expected<R: Subject>(&self, rule: R) -> Content<P> {
         let mut content = Content::new::<R>(self.parameter.clone());
         for step in 0..STEPS {
-            content.step(&Group::new(rule), &self.gradients[step % 2]);
+            content.step(&Group::new(rule), 1 + step as u64, &self.gradients[step % 2], None);
         }
         content
     }

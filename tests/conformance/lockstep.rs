@@ -1,12 +1,12 @@
 //! An optimizer on a device and the reference of each of its tensors, in lockstep: what is done to the one is done to
 //! the others, and `check` compares all there is.
 
-use gradus::element::Element;
-use gradus::optim::{Group, Optimizer, State, Tensor};
-use gradus::rules::{Pair, Record, Rule};
+use gradus::element::{Element, Real};
+use gradus::optim::{Average, Group, Lookahead, Momentum, Optimizer, Schedule, State, Tensor};
+use gradus::rules::{Extra, Gradient, Pair, Record, Rule};
 use gradus::{Device, Result};
 
-use crate::common::data::{Numbers, seed};
+use crate::common::data::{Numbers, element, seed};
 use crate::common::memory::Guarded;
 use crate::common::subjects::{Subject, every_setting, label};
 use crate::content::{Content, same};
@@ -60,7 +60,7 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         assert_eq!(position, self.tensors.len());
         self.tensors.push(Tracked {
             memory: Guarded::new(self.optimizer.device(), &parameter, offset),
-            expected: Content::new::<R>(parameter),
+            expected: Content::new::<R>(parameter).at(id, 0).in_group(&self.groups[group]),
             gradient_offset,
             id,
             group,
@@ -86,11 +86,15 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
     pub fn regroup(&mut self, position: usize, group: usize) {
         self.optimizer.regroup(position, group).unwrap();
         self.tensors[position].group = group;
+        self.tensors[position].expected.fit(&self.groups[group]);
     }
 
     pub fn set_group(&mut self, position: usize, group: Group<R>) {
         self.optimizer.set_group(position, group).unwrap();
         self.groups[position] = group;
+        for tensor in self.tensors.iter_mut().filter(|tensor| tensor.group == position) {
+            tensor.expected.fit(&group);
+        }
     }
 
     pub fn add_group(&mut self, group: Group<R>) {
@@ -129,19 +133,30 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         let placed: Vec<Option<Guarded<G>>> = (self.tensors.iter().zip(gradients))
             .map(|(tensor, gradient)| Some(Guarded::new(device, gradient.as_ref()?, tensor.gradient_offset)))
             .collect();
+        let extras: Vec<Option<Vec<G>>> = gradients.iter().map(|gradient| extra::<R, G>(gradient.as_ref()?)).collect();
+        let placed_extras: Vec<Option<Guarded<G>>> = (self.tensors.iter().zip(&extras))
+            .map(|(tensor, extra)| Some(Guarded::new(device, extra.as_ref()?, tensor.gradient_offset + 4)))
+            .collect();
         let mut parameters: Vec<_> = self.tensors.iter_mut().map(|tensor| tensor.memory.view_mut()).collect();
         let views: Vec<_> = placed.iter().map(|gradient| gradient.as_ref().map(Guarded::view)).collect();
-        self.optimizer.step(&mut parameters, &views).unwrap();
+        if extras.iter().any(Option::is_some) {
+            let extras: Vec<_> = placed_extras.iter().map(|extra| extra.as_ref().map(Guarded::view)).collect();
+            self.optimizer.step_with(&mut parameters, &views, &extras).unwrap();
+        } else {
+            self.optimizer.step(&mut parameters, &views).unwrap();
+        }
 
         self.steps += 1;
-        for (tensor, gradient) in self.tensors.iter_mut().zip(gradients) {
+        for ((tensor, gradient), extra) in self.tensors.iter_mut().zip(gradients).zip(&extras) {
             if let Some(gradient) = gradient {
-                tensor.expected.step(&self.groups[tensor.group], gradient);
+                tensor.expected.step(&self.groups[tensor.group], self.steps, gradient, extra.as_deref());
             }
         }
-        for (position, (placed, gradient)) in placed.iter().zip(gradients).enumerate() {
-            if let (Some(placed), Some(gradient)) = (placed, gradient) {
-                same("gradient", &placed.elements(), gradient, &|| self.place(position, "a step"));
+        for (what, placed, elements) in [("gradient", &placed, gradients), ("extra", &placed_extras, &extras)] {
+            for (position, (placed, elements)) in placed.iter().zip(elements).enumerate() {
+                if let (Some(placed), Some(elements)) = (placed, elements) {
+                    same(what, &placed.elements(), elements, &|| self.place(position, "a step"));
+                }
             }
         }
     }
@@ -208,7 +223,22 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
     }
 }
 
-/// Three groups: the rule's defaults, settings of another kind, and a third that maximises. None of them stands still.
+/// What a step is given beside a gradient: nothing for most rules, and for the others in about half of all steps.
+///
+/// It follows from the gradient, and a second one has the opposite sign where that has.
+fn extra<R: Rule, G: Element>(gradient: &[G]) -> Option<Vec<G>> {
+    let first = gradient.first()?.load().to_f64().abs();
+    let second = |g: &G| element(0.75 * g.load().to_f64());
+    let noise = |g: &G| element(1.0 - 0.25 * g.load().to_f64().abs());
+    match <R::Gradient<G::Real> as Gradient<G::Real>>::EXTRA {
+        Extra::Second if first > 0.25 => Some(gradient.iter().map(second).collect()),
+        Extra::Noise if first > 0.25 => Some(gradient.iter().map(noise).collect()),
+        _ => None,
+    }
+}
+
+/// Three groups: the rule's defaults, settings of another kind with an average and Lookahead, and a third that maximises
+/// along a schedule. None of them stands still.
 pub fn groups<R: Subject>() -> Vec<Group<R>> {
     let moves = |rule: &R| {
         let hyper = rule.hyper();
@@ -216,5 +246,11 @@ pub fn groups<R: Subject>() -> Vec<Group<R>> {
     };
     let others: Vec<R> = every_setting().into_iter().filter(|rule| *rule != R::default() && moves(rule)).collect();
     let other = |k: usize| others[k % others.len()];
-    vec![R::default().into(), other(1).into(), Group::new(other(4)).maximize(true)]
+    let momentum = if R::MOMENTUM.is_some() { Momentum::Pullback } else { Momentum::Keep };
+    let lookahead = Lookahead { every: 2, share: 0.625, momentum };
+    vec![
+        R::default().into(),
+        Group::new(other(1)).average(Average::exponential(0.75)).lookahead(lookahead),
+        Group::new(other(4)).maximize(true).schedule(Schedule::cosine(9).warmup(2)),
+    ]
 }

@@ -4,21 +4,32 @@ use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
 
 use crate::element::{Element, Real};
-use crate::rules::{MAX_STATES, Record, Rule};
+use crate::rules::{Extra, Gradient, MAX_STATES, Record, Rule};
+use crate::step::{self, SLOW, averaged, pulled_back, synchronised};
 
 /// Elements that are loaded, updated and stored together: their columns stay in registers or the first cache, and
 /// being local they are known not to overlap.
 const BLOCK: usize = 64;
 
+/// The arrays of a tensor that a step may write beside the parameter: the rule's states, then those of [`step::ARRAYS`].
+pub(super) const MAX_ARRAYS: usize = MAX_STATES + step::ARRAYS.len();
+
 /// One chunk, or a few, of one tensor, with the scalars of its step.
 pub(super) struct OnePass<'a, R: Rule, P: Element, G: Element> {
-    /// Factor of the gradient.
-    pub(super) gradient_scale: P::Real,
-    pub(super) scalars: &'a R::Scalars<P::Real>,
+    pub(super) scalars: &'a Scalars<R, P::Real>,
     pub(super) parameter: &'a mut [P],
     pub(super) gradient: &'a [G],
-    /// The arrays of the rule's `State`, in order; the rest are empty.
-    pub(super) states: [&'a mut [P::Real]; MAX_STATES],
+    /// The rule's second gradient or noise, if the step is given one.
+    pub(super) extra: Option<&'a [G]>,
+    /// Those that the tensor has; the others are empty.
+    pub(super) arrays: [&'a mut [P::Real]; MAX_ARRAYS],
+}
+
+/// What a step of a tensor computes its elements with.
+pub(super) struct Scalars<R: Rule, T: Real> {
+    pub(super) around: step::Scalars<T>,
+    pub(super) rule: R::Scalars<T>,
+    pub(super) is_stateless: bool,
 }
 
 /// The state of a block: a column of each field.
@@ -29,27 +40,34 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for OnePass<'_, R
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { gradient_scale, scalars, parameter, gradient, mut states } = self;
+        let Self { scalars, parameter, gradient, mut extra, mut arrays } = self;
         let (parameters, parameter_tail) = parameter.as_chunks_mut();
         let (gradients, gradient_tail) = gradient.as_chunks();
 
         for (p, g) in parameters.iter_mut().zip(gradients) {
-            let mut state = states.each_mut().map(|state| state.split_off_mut(..BLOCK).unwrap_or_default());
-            block::<R, P, G>(gradient_scale, scalars, p, g, &mut state);
+            let mut arrays = arrays.each_mut().map(|array| array.split_off_mut(..BLOCK).unwrap_or_default());
+            let extra = extra.as_mut().and_then(|extra| extra.split_off(..BLOCK));
+            scalars.block::<P, G>(p, g, extra.and_then(|extra| extra.as_array()), &mut arrays);
         }
         let count = parameter_tail.len();
         if count > 0 {
             let mut p = padded(parameter_tail);
             let g = padded(gradient_tail);
-            let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_STATES];
-            let arrays = R::State::<P::Real>::NAMES.len();
-            for (column, state) in columns.iter_mut().zip(&states).take(arrays) {
-                column[..count].copy_from_slice(state);
+            let extra = extra.map(padded);
+            let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_ARRAYS];
+            for (column, array) in columns.iter_mut().zip(&arrays) {
+                column[..array.len()].copy_from_slice(array);
             }
-            block::<R, P, G>(gradient_scale, scalars, &mut p, &g, &mut columns.each_mut().map(|c| c.as_mut_slice()));
+            let mut padded = columns.each_mut().map(|column| column.as_mut_slice());
+            for (column, array) in padded.iter_mut().zip(&arrays) {
+                if array.is_empty() {
+                    *column = &mut [];
+                }
+            }
+            scalars.block::<P, G>(&mut p, &g, extra.as_ref(), &mut padded);
             parameter_tail.copy_from_slice(&p[..count]);
-            for (state, column) in states.iter_mut().zip(&columns).take(arrays) {
-                state.copy_from_slice(&column[..count]);
+            for (array, column) in arrays.iter_mut().zip(&columns) {
+                array.copy_from_slice(&column[..array.len()]);
             }
         }
     }
@@ -62,26 +80,85 @@ fn padded<E: Element>(tail: &[E]) -> [E; BLOCK] {
     block
 }
 
-/// Updates one block.
+/// Loads an array, where there is one.
 #[inline(always)]
-fn block<R: Rule, P: Element, G: Element<Real = P::Real>>(
-    gradient_scale: P::Real,
-    scalars: &R::Scalars<P::Real>,
-    p: &mut [P; BLOCK],
-    g: &[G; BLOCK],
-    states: &mut [&mut [P::Real]; MAX_STATES],
-) {
-    let mut columns = Columns::<R, P::Real>::from_fn(|k| {
-        let mut column = [P::Real::from_f64(0.0); BLOCK];
-        column.copy_from_slice(&states[k][..BLOCK]);
-        column
-    });
-    for i in 0..BLOCK {
-        let mut state = R::State::gather(&columns, i);
-        p[i] = P::store(R::update(scalars, p[i].load(), gradient_scale * g[i].load(), &mut state));
-        state.scatter(&mut columns, i);
+fn load<T: Real, G: Element<Real = T>>(to: &mut [T; BLOCK], from: Option<&[G; BLOCK]>, f: impl Fn(T) -> T) {
+    for (to, from) in to.iter_mut().zip(from.into_iter().flatten()) {
+        *to = f(from.load());
     }
-    for (k, state) in states.iter_mut().enumerate().take(R::State::<P::Real>::NAMES.len()) {
-        state.copy_from_slice(columns.nth(k));
+}
+
+impl<R: Rule, T: Real> Scalars<R, T> {
+    /// Updates one block.
+    #[inline(always)]
+    fn block<P: Element<Real = T>, G: Element<Real = T>>(
+        &self,
+        p: &mut [P; BLOCK],
+        g: &[G; BLOCK],
+        extra: Option<&[G; BLOCK]>,
+        arrays: &mut [&mut [T]; MAX_ARRAYS],
+    ) {
+        let zero = T::from_f64(0.0);
+        if self.around.slow_begins != zero {
+            for (slow, p) in arrays[MAX_STATES + SLOW].iter_mut().zip(&*p) {
+                *slow = p.load();
+            }
+        }
+
+        let mut columns = Columns::<R, T>::from_fn(|k| {
+            let mut column = [zero; BLOCK];
+            if !self.is_stateless {
+                column.copy_from_slice(&arrays[k][..BLOCK]);
+            }
+            column
+        });
+        let mut extras = [zero; BLOCK];
+        let scale = self.around.gradient_scale;
+        match <R::Gradient<T> as Gradient<T>>::EXTRA {
+            Extra::None => {}
+            Extra::Second => load(&mut extras, extra, |second| scale * second),
+            Extra::Noise => load(&mut extras, extra, |noise| noise),
+        }
+        for i in 0..BLOCK {
+            let mut state = R::State::gather(&columns, i);
+            let g = R::Gradient::new(scale * g[i].load(), extras[i], extra.is_some());
+            p[i] = P::store(R::update(&self.rule, p[i].load(), g, &mut state));
+            state.scatter(&mut columns, i);
+        }
+        if !self.is_stateless {
+            for (k, array) in arrays.iter_mut().enumerate().take(R::State::<T>::NAMES.len()) {
+                array.copy_from_slice(columns.nth(k));
+            }
+        }
+        self.around_block(p, arrays);
+    }
+
+    /// What follows the rule: Lookahead, then the average.
+    #[inline(always)]
+    fn around_block<P: Element<Real = T>>(&self, p: &mut [P; BLOCK], arrays: &mut [&mut [T]; MAX_ARRAYS]) {
+        let (zero, s) = (T::from_f64(0.0), &self.around);
+        let (states, around) = arrays.split_at_mut(MAX_STATES);
+        let [average, slow, before] = around else { unreachable!("three arrays stand behind the states") };
+        if s.slow_share != zero {
+            for (slow, p) in slow.iter_mut().zip(&mut *p) {
+                *slow = synchronised(s, *slow, p.load());
+                *p = P::store(*slow);
+            }
+            if let Some(momentum) = R::MOMENTUM.filter(|_| s.momentum_kept != T::from_f64(1.0) && !self.is_stateless) {
+                let momentum = &mut states[momentum];
+                if before.is_empty() {
+                    momentum.fill(zero);
+                }
+                for (momentum, before) in momentum.iter_mut().zip(before.iter_mut()) {
+                    *momentum = pulled_back(s, *before, *momentum);
+                    *before = *momentum;
+                }
+            }
+        }
+        if s.average != zero {
+            for (average, p) in average.iter_mut().zip(&*p) {
+                *average = averaged(s, *average, p.load());
+            }
+        }
     }
 }

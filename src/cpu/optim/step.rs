@@ -2,40 +2,59 @@
 
 use rayon::prelude::*;
 
-use super::one_pass::OnePass;
-use crate::backend::{Backend, Bound, CHUNK, Slot, TensorState, check_memory};
+use super::one_pass::{MAX_ARRAYS, OnePass, Scalars};
+use crate::backend::{Backend, Bound, CHUNK, Settings, Slot, TensorState, carried, check_memory};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
 use crate::memory::{Read, View, ViewMut, Written, zeros};
 use crate::rules::{MAX_STATES, Pair, Record, Rule};
+use crate::step;
 
 /// The tensors of an optimizer in ordinary memory.
 pub(crate) struct CpuBackend<R: Rule, T: Real> {
     cpu: Cpu,
     steps: u64,
-    groups: Vec<Group<R>>,
+    groups: Vec<Settings<R>>,
     tensors: Vec<Tensor<R, T>>,
     /// The arguments of the last step: those that come again need no check.
     bound: Vec<Bound>,
 }
 
-struct Group<R: Rule> {
-    gradient_scale: f64,
-    hyper: R::Hyper,
-}
-
 struct Tensor<R: Rule, T: Real> {
     slot: Slot,
     steps: u64,
+    around: step::Carry<f64>,
     carry: R::Carry,
-    states: Vec<Vec<T>>,
+    /// The rule's states, then those of [`step::ARRAYS`] that the group asks for; the others are empty.
+    arrays: [Vec<T>; MAX_ARRAYS],
 }
 
 impl<R: Rule, T: Real> CpuBackend<R, T> {
     pub(crate) fn new(cpu: Cpu) -> Self {
         const { assert!(<R::State<T> as Record<T>>::NAMES.len() <= MAX_STATES) };
         Self { cpu, steps: 0, groups: Vec::new(), tensors: Vec::new(), bound: Vec::new() }
+    }
+}
+
+impl<R: Rule, T: Real> Tensor<R, T> {
+    /// Makes the arrays that the group asks for and drops the others, with what is carried for them.
+    fn fit(&mut self, around: &step::Hyper<f64>) -> Result<()> {
+        let wanted = around.arrays();
+        for (array, wanted) in self.arrays[MAX_STATES..].iter_mut().zip(wanted) {
+            if !wanted {
+                *array = Vec::new();
+            } else if array.is_empty() {
+                *array = zeros(self.slot.length as usize)?;
+            }
+        }
+        self.around.forget(wanted);
+        Ok(())
+    }
+
+    fn carried(&self) -> Vec<f64> {
+        let around = (0..step::Carry::<f64>::NAMES.len()).map(|k| *self.around.nth(k));
+        around.chain((0..R::Carry::NAMES.len()).map(|k| *self.carry.nth(k))).collect()
     }
 }
 
@@ -46,13 +65,14 @@ where
     G: Element<Real = P::Real>,
 {
     fn add(&mut self, slot: Slot) -> Result<()> {
-        let array = |_| zeros(slot.length as usize);
-        self.tensors.push(Tensor {
-            slot,
-            steps: 0,
-            carry: R::Carry::from_fn(|_| 0.0),
-            states: R::State::<P::Real>::NAMES.iter().map(array).collect::<Result<_>>()?,
-        });
+        let mut arrays = [const { Vec::new() }; MAX_ARRAYS];
+        for array in arrays.iter_mut().take(R::State::<P::Real>::NAMES.len()) {
+            *array = zeros(slot.length as usize)?;
+        }
+        let (around, carry) = (step::Carry::from_fn(|_| 0.0), R::Carry::from_fn(|_| 0.0));
+        let mut tensor = Tensor { slot, steps: 0, around, carry, arrays };
+        tensor.fit(&self.groups[slot.group].around)?;
+        self.tensors.push(tensor);
         self.bound.clear();
         Ok(())
     }
@@ -63,37 +83,57 @@ where
         Ok(())
     }
 
-    fn regroup(&mut self, position: usize, group: usize) {
-        self.tensors[position].slot.group = group;
-    }
-
-    fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()> {
-        let group = |row: Vec<f64>| Group { gradient_scale: row[0], hyper: R::Hyper::from_fn(|k| row[1 + k]) };
-        self.groups = groups.into_iter().map(group).collect();
+    fn regroup(&mut self, position: usize, group: usize) -> Result<()> {
+        let tensor = &mut self.tensors[position];
+        tensor.fit(&self.groups[group].around)?;
+        tensor.slot.group = group;
         Ok(())
     }
 
-    fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
-        let address = |(parameter, gradient): (&mut ViewMut<'_, P>, &Option<View<'_, G>>)| Bound {
+    fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()> {
+        let groups: Vec<Settings<R>> = groups.iter().map(|row| Settings::new(row)).collect();
+        for tensor in &mut self.tensors {
+            tensor.fit(&groups[tensor.slot.group].around)?;
+        }
+        self.groups = groups;
+        Ok(())
+    }
+
+    fn step(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        let extra = |position: usize| extras.get(position).and_then(Option::as_ref).map(host);
+        let address = |(position, (parameter, gradient)): (usize, (&mut ViewMut<'_, P>, &Option<View<'_, G>>))| Bound {
             parameter: host_mut(parameter).as_ptr().addr() as u64,
             gradient: gradient.as_ref().map(|gradient| host(gradient).as_ptr().addr() as u64),
+            extra: extra(position).map(|extra| extra.as_ptr().addr() as u64),
         };
-        let unchanged = parameters.iter_mut().zip(gradients).map(address).eq(self.bound.iter().copied());
+        let unchanged = parameters.iter_mut().zip(gradients).enumerate().map(address).eq(self.bound.iter().copied());
         if !unchanged {
-            let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).map(address).collect();
+            let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).enumerate().map(address).collect();
             let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
             check_memory::<P, G>(&slots, &bound)?;
             self.bound = bound;
         }
 
         self.steps = self.steps.wrapping_add(1);
-        let (cpu, groups) = (self.cpu, &self.groups);
+        let (cpu, step, groups) = (self.cpu, self.steps, &self.groups);
         let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
-        arguments.into_par_iter().for_each(|(tensor, parameter, gradient)| {
-            if let Some(gradient) = gradient {
-                let group = &groups[tensor.slot.group];
-                tick(tensor, group, host_mut(parameter), host(gradient), |pass| pass.run(cpu));
-            }
+        arguments.into_par_iter().enumerate().for_each(|(position, (tensor, parameter, gradient))| {
+            let Some(gradient) = gradient else { return };
+            let scalars = tick(tensor, &groups[tensor.slot.group], step);
+            let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
+            let pass = OnePass {
+                scalars: &scalars,
+                parameter: host_mut(parameter),
+                gradient: host(gradient),
+                extra: extra(position),
+                arrays: std::array::from_fn(|_| arrays.next().unwrap_or_default()),
+            };
+            pass.run(cpu);
         });
         Ok(())
     }
@@ -109,37 +149,45 @@ where
 
     fn read(&self, position: usize) -> Result<TensorState<P::Real>> {
         let tensor = &self.tensors[position];
-        let carry = (0..R::Carry::NAMES.len()).map(|k| *tensor.carry.nth(k)).collect();
-        Ok(TensorState { steps: tensor.steps, carry, arrays: tensor.states.clone() })
+        let (states, around) = tensor.arrays.split_at(MAX_STATES);
+        let wanted = self.groups[tensor.slot.group].around.arrays();
+        Ok(TensorState {
+            steps: tensor.steps,
+            carry: tensor.carried(),
+            states: states[..R::State::<P::Real>::NAMES.len()].to_vec(),
+            around: std::array::from_fn(|k| wanted[k].then(|| around[k].clone())),
+        })
     }
 
     fn write(&mut self, position: usize, state: TensorState<P::Real>) -> Result<()> {
         let tensor = &mut self.tensors[position];
+        let (around, carry) = state.carry.split_at(carried::<R>().count() - R::Carry::NAMES.len());
         tensor.steps = state.steps;
-        tensor.carry = R::Carry::from_fn(|k| state.carry[k]);
-        tensor.states = state.arrays;
+        tensor.around = step::Carry::from_fn(|k| around[k]);
+        tensor.carry = R::Carry::from_fn(|k| carry[k]);
+        let (states, arrays) = tensor.arrays.split_at_mut(MAX_STATES);
+        for (old, new) in states.iter_mut().zip(state.states) {
+            *old = new;
+        }
+        for (old, new) in arrays.iter_mut().zip(state.around) {
+            *old = new.unwrap_or_default();
+        }
         Ok(())
     }
 }
 
-/// Advances the tensor's counter, computes its scalars and passes its arrays on. Twin: `kernels/optim/tick.cuh`.
-fn tick<R: Rule, P: Element, G: Element>(
-    tensor: &mut Tensor<R, P::Real>,
-    group: &Group<R>,
-    parameter: &mut [P],
-    gradient: &[G],
-    run: impl FnOnce(OnePass<'_, R, P, G>),
-) {
+/// Advances the tensor's counter and computes its scalars; `step` is the optimizer's. Twin: `kernels/optim/tick.cuh`.
+fn tick<R: Rule, T: Real>(tensor: &mut Tensor<R, T>, group: &Settings<R>, step: u64) -> Scalars<R, T> {
     tensor.steps = tensor.steps.wrapping_add(1);
-    let scalars = R::tick(&group.hyper, tensor.steps, &mut tensor.carry);
-    let mut states = tensor.states.iter_mut();
-    run(OnePass {
-        gradient_scale: P::Real::from_f64(group.gradient_scale),
-        scalars: &R::Scalars::from_fn(|k| P::Real::from_f64(*scalars.nth(k))),
-        parameter,
-        gradient,
-        states: std::array::from_fn(|_| states.next().map(Vec::as_mut_slice).unwrap_or_default()),
-    });
+    let mut hyper = group.rule;
+    R::scale_lr(&mut hyper, step::factor(&group.around, step));
+    let around = step::tick(&group.around, tensor.steps, &mut tensor.around);
+    let rule = R::tick(&hyper, tensor.steps, &mut tensor.carry);
+    Scalars {
+        around: step::Scalars::from_fn(|k| T::from_f64(*around.nth(k))),
+        rule: R::Scalars::from_fn(|k| T::from_f64(*rule.nth(k))),
+        is_stateless: R::is_stateless(&group.rule),
+    }
 }
 
 /// Chunks that one task takes: enough to outweigh the making of a task.
@@ -159,11 +207,11 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> OnePass<'_, R, P, G> {
     /// Splits the first `count` elements off.
     fn split_off(&mut self, count: usize) -> Self {
         Self {
-            gradient_scale: self.gradient_scale,
             scalars: self.scalars,
             parameter: self.parameter.split_off_mut(..count).unwrap_or_default(),
             gradient: self.gradient.split_off(..count).unwrap_or_default(),
-            states: self.states.each_mut().map(|state| state.split_off_mut(..count).unwrap_or_default()),
+            extra: self.extra.as_mut().and_then(|extra| extra.split_off(..count)),
+            arrays: self.arrays.each_mut().map(|array| array.split_off_mut(..count).unwrap_or_default()),
         }
     }
 }

@@ -4,7 +4,6 @@ use bytemuck::Zeroable;
 use cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, ValidAsZeroBits};
 
 use super::tables::StateLayout;
-use crate::backend::TensorState;
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
@@ -71,6 +70,14 @@ impl<T: Real> Counters<T> {
         Ok((steps[0], download(cuda, &self.carries, position * self.carry, self.carry)?))
     }
 
+    /// Sets carried scalars of a tensor to zero: those at the places where `forgotten` is true.
+    pub(super) fn forget(&mut self, cuda: &Cuda, position: usize, forgotten: &[bool]) -> Result<()> {
+        for place in (0..forgotten.len()).filter(|&place| forgotten[place]) {
+            upload(cuda, &[0.0], &mut self.carries, position * self.carry + place)?;
+        }
+        Ok(())
+    }
+
     /// Sets the counter and the carried scalars of a tensor.
     pub(super) fn write(&mut self, cuda: &Cuda, position: usize, steps: u64, carry: &[f64]) -> Result<()> {
         upload(cuda, &[steps], &mut self.steps, 1 + position)?;
@@ -111,12 +118,6 @@ impl<T: Real> States<T> {
         }
         Ok(())
     }
-}
-
-/// What is kept of a tensor that has not been stepped yet.
-pub(super) fn untouched<T: Real>(steps: u64, carry: Vec<f64>, arrays: usize, length: u64) -> TensorState<T> {
-    let zeros = vec![T::from_f64(0.0); length as usize];
-    TensorState { steps, carry, arrays: vec![zeros; arrays] }
 }
 
 pub(super) fn zeros<T: DeviceRepr + ValidAsZeroBits>(cuda: &Cuda, length: usize) -> Result<CudaSlice<T>> {

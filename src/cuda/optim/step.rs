@@ -5,31 +5,40 @@ use std::marker::PhantomData;
 use cudarc::driver::sys::CUstreamCaptureStatus;
 use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop};
 
-use super::arrays::{Counters, States, download, untouched, upload, zeros};
-use super::tables::{THREADS, chunk_rows, layout, phase, row};
-use crate::backend::{Backend, Bound, Slot, TensorState, check_memory};
+use super::arrays::{Counters, States, download, upload, zeros};
+use super::tables::{Kept, THREADS, chunk_rows, layout, phase, row};
+use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
 use crate::cuda::modules;
 use crate::device::Cuda;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{Read, View, ViewMut, Written};
 use crate::rules::{Pair, Record, Rule};
+use crate::step;
 
 /// The tensors of an optimizer in the memory of a CUDA device.
 pub(crate) struct CudaBackend<R: Rule, P: Element, G: Element> {
     cuda: Cuda,
     tick: CudaFunction,
     update: CudaFunction,
-    slots: Vec<Slot>,
-    /// Allocated at a tensor's first step or load: its phase follows the parameter's.
-    states: Vec<Option<States<P::Real>>>,
+    tensors: Vec<Tensor<P::Real>>,
     counters: Counters<P::Real>,
+    settings: Vec<Settings<R>>,
     /// Rows of all groups, with room for more: captured graphs know its address.
     groups: CudaSlice<f64>,
     tables: Option<Tables>,
     /// Whether the tables must be written anew, whatever the addresses.
     stale: bool,
-    rule: PhantomData<(R, G)>,
+    gradient: PhantomData<G>,
+}
+
+/// A tensor and its arrays, which are allocated at its first step or load: their phase follows the parameter's.
+struct Tensor<T: Real> {
+    slot: Slot,
+    /// The rule's states.
+    states: Option<States<T>>,
+    /// Those of [`step::ARRAYS`] that the group asks for.
+    around: [Option<States<T>>; step::ARRAYS.len()],
 }
 
 /// The tables of the last step. They hold until an address, a tensor or a group membership changes.
@@ -56,18 +65,18 @@ pub(super) fn update_name<R: Rule, P: Element, G: Element>() -> String {
 impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
     pub(crate) fn new(cuda: &Cuda) -> Result<Self> {
         let module = modules::load(cuda, R::NAME, &layout::<R>())?;
-        let scalars = 1 + R::Scalars::<P::Real>::NAMES.len();
+        let scalars = step::Scalars::<f64>::NAMES.len() + R::Scalars::<P::Real>::NAMES.len();
         Ok(Self {
             cuda: cuda.clone(),
             tick: modules::function(cuda, &module, &tick_name::<R, P::Real>())?,
             update: modules::function(cuda, &module, &update_name::<R, P, G>())?,
-            slots: Vec::new(),
-            states: Vec::new(),
-            counters: Counters::new(cuda, 1, R::Carry::NAMES.len(), scalars)?,
+            tensors: Vec::new(),
+            counters: Counters::new(cuda, 1, carried::<R>().count(), scalars)?,
+            settings: Vec::new(),
             groups: zeros(cuda, GROUPS_ROOM)?,
             tables: None,
             stale: true,
-            rule: PhantomData,
+            gradient: PhantomData,
         })
     }
 
@@ -90,22 +99,21 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         if !self.stale && self.tables.as_ref().is_some_and(|tables| tables.bound == bound) {
             return Ok(());
         }
-        check_memory::<P, G>(&self.slots, &bound)?;
+        let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
+        check_memory::<P, G>(&slots, &bound)?;
         self.not_capturing("tensors, gradients or their addresses have changed")?;
 
         let mut tensors = Vec::new();
         let mut chunks = Vec::new();
-        for (position, (slot, bound)) in self.slots.iter().zip(&bound).enumerate() {
-            let states = match &mut self.states[position] {
-                Some(states) => states,
-                none => {
-                    let phase = phase::<P>(bound.parameter);
-                    none.insert(States::new(&self.cuda, Self::state_arrays(), slot.length, phase)?)
-                }
-            };
-            tensors.extend(row::<P, G>(slot, bound, &states.addresses(&self.cuda)));
-            chunks.extend(chunk_rows::<P>(position, slot, bound).flatten());
+        for (position, (tensor, bound)) in self.tensors.iter_mut().zip(&bound).enumerate() {
+            let phase = phase::<P>(bound.parameter);
+            let settings = &self.settings[tensor.slot.group];
+            let kept = tensor.fit(&self.cuda, settings, phase)?;
+            tensors.extend(row::<P, G>(&tensor.slot, bound, &kept, Self::state_arrays()));
+            chunks.extend(chunk_rows::<P>(position, &tensor.slot, bound).flatten());
         }
+        // A launch has a block at least; a chunk of no elements names no tensor.
+        chunks.resize(chunks.len().max(2), 0);
         let chunk_count = chunks.len() / 2;
         self.tables =
             Some(Tables { bound, tensors: self.uploaded(&tensors)?, chunks: self.uploaded(&chunks)?, chunk_count });
@@ -122,7 +130,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
     fn launch(&mut self) -> Result<()> {
         let Some(tables) = &self.tables else { return Ok(()) };
         let cuda = &self.cuda;
-        let tensor_count = self.slots.len() as u64;
+        let tensor_count = self.tensors.len() as u64;
         let config =
             |blocks: u32| LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
         let told = |name: String, blocks: u32| format!("launch of {name} ({blocks} blocks × {THREADS} threads)");
@@ -137,64 +145,125 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         let launched = unsafe { tick.launch(config(blocks)) };
         cuda.explain(launched.map(drop), || told(tick_name::<R, P::Real>(), blocks))?;
 
-        if tables.chunk_count > 0 {
-            let blocks = tables.chunk_count as u32;
-            let mut update = cuda.stream().launch_builder(&self.update);
-            update.arg(&tables.chunks).arg(&tables.tensors).arg(&self.counters.scalars);
-            // SAFETY: the contract of `<rule>_<parameter>_<gradient>` in src/cuda/mod.rs. The step's arguments were
-            // checked for length and device, `check_memory` for overlap and alignment, and their views are borrowed
-            // until the launch is enqueued; `States` are of the tensor's length; `chunks` cuts disjoint ranges; the
-            // tick before it on the same stream wrote the scalars.
-            let launched = unsafe { update.launch(config(blocks)) };
-            cuda.explain(launched.map(drop), || told(update_name::<R, P, G>(), blocks))?;
+        let blocks = tables.chunk_count as u32;
+        let mut update = cuda.stream().launch_builder(&self.update);
+        update.arg(&tables.chunks).arg(&tables.tensors);
+        update.arg(&mut self.counters.steps).arg(&self.counters.scalars);
+        // SAFETY: the contract of `<rule>_<parameter>_<gradient>` in src/cuda/mod.rs. The step's arguments were
+        // checked for length and device, `check_memory` for overlap and alignment, and their views are borrowed
+        // until the launch is enqueued; `States` are of the tensor's length; `chunks` cuts disjoint ranges; the
+        // tick before it on the same stream wrote the scalars.
+        let launched = unsafe { update.launch(config(blocks)) };
+        cuda.explain(launched.map(drop), || told(update_name::<R, P, G>(), blocks))
+    }
+
+    /// Drops the arrays of a tensor that settings do not ask for, with what is carried for them. The tables become stale
+    /// where settings want other arrays than before.
+    fn refit(&mut self, position: usize, old: Option<&Settings<R>>, new: &Settings<R>) -> Result<()> {
+        let wanted = new.around.arrays();
+        let same = |old: &Settings<R>| {
+            old.around.arrays() == wanted && R::is_stateless(&old.rule) == R::is_stateless(&new.rule)
+        };
+        if old.is_some_and(same) {
+            return Ok(());
         }
+        self.counters.forget(&self.cuda, position, &step::Carry::<f64>::forgotten(wanted))?;
+        for (array, wanted) in self.tensors[position].around.iter_mut().zip(wanted) {
+            array.take_if(|_| !wanted);
+        }
+        self.stale = true;
         Ok(())
+    }
+}
+
+impl<T: Real> Tensor<T> {
+    /// Makes the arrays that the settings ask for, and tells where they are.
+    fn fit<R: Rule>(&mut self, cuda: &Cuda, settings: &Settings<R>, phase: u64) -> Result<Kept> {
+        let length = self.slot.length;
+        let arrays = R::State::<T>::NAMES.len();
+        let states = match &mut self.states {
+            _ if R::is_stateless(&settings.rule) => None,
+            Some(states) => Some(&*states),
+            none => Some(&*none.insert(States::new(cuda, arrays, length, phase)?)),
+        };
+        let states = states.map(|states| states.addresses(cuda));
+        let mut around = [None; step::ARRAYS.len()];
+        for (k, wanted) in settings.around.arrays().into_iter().enumerate() {
+            if wanted {
+                let array = match &mut self.around[k] {
+                    Some(array) => array,
+                    none => none.insert(States::new(cuda, 1, length, phase)?),
+                };
+                around[k] = array.addresses(cuda).first().copied();
+            }
+        }
+        Ok(Kept { around, states })
     }
 }
 
 impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBackend<R, P, G> {
     fn add(&mut self, slot: Slot) -> Result<()> {
         self.not_capturing("a tensor was added")?;
-        self.counters.grow(&self.cuda, self.slots.len() + 1)?;
-        self.slots.push(slot);
-        self.states.push(None);
+        self.counters.grow(&self.cuda, self.tensors.len() + 1)?;
+        self.tensors.push(Tensor { slot, states: None, around: [const { None }; step::ARRAYS.len()] });
         self.stale = true;
         Ok(())
     }
 
     fn remove(&mut self, position: usize) -> Result<()> {
         self.not_capturing("a tensor was removed")?;
-        self.counters.remove(&self.cuda, position, self.slots.len())?;
-        self.slots.remove(position);
-        self.states.remove(position);
+        self.counters.remove(&self.cuda, position, self.tensors.len())?;
+        self.tensors.remove(position);
         self.stale = true;
         Ok(())
     }
 
-    fn regroup(&mut self, position: usize, group: usize) {
-        self.slots[position].group = group;
+    fn regroup(&mut self, position: usize, group: usize) -> Result<()> {
+        let settings = std::mem::take(&mut self.settings);
+        let old = &settings[self.tensors[position].slot.group];
+        let fitted = self.refit(position, Some(old), &settings[group]);
+        self.settings = settings;
+        fitted?;
+        self.tensors[position].slot.group = group;
         self.stale = true;
+        Ok(())
     }
 
     fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()> {
         self.not_capturing("settings have changed")?;
         let rows = groups.concat();
         if rows.len() <= self.groups.len() {
-            return upload(&self.cuda, &rows, &mut self.groups, 0);
+            upload(&self.cuda, &rows, &mut self.groups, 0)?;
+        } else {
+            let mut grown = zeros(&self.cuda, rows.len().next_power_of_two())?;
+            upload(&self.cuda, &rows, &mut grown, 0)?;
+            self.groups = grown;
         }
-        let mut grown = zeros(&self.cuda, rows.len().next_power_of_two())?;
-        upload(&self.cuda, &rows, &mut grown, 0)?;
-        self.groups = grown;
-        Ok(())
+        let settings: Vec<Settings<R>> = groups.iter().map(|row| Settings::new(row)).collect();
+        let old = std::mem::take(&mut self.settings);
+        let mut fitted = Ok(());
+        for position in 0..self.tensors.len() {
+            let group = self.tensors[position].slot.group;
+            fitted = fitted.and_then(|()| self.refit(position, old.get(group), &settings[group]));
+        }
+        self.settings = settings;
+        fitted
     }
 
-    fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
+    fn step(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()> {
         let cuda = self.cuda.clone();
         let mut guards = Vec::new();
-        let mut bound = Vec::with_capacity(self.slots.len());
-        for (parameter, gradient) in parameters.iter_mut().zip(gradients) {
+        let mut bound = Vec::with_capacity(self.tensors.len());
+        for (position, (parameter, gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
             let parameter = written(&cuda, parameter, &mut guards);
-            bound.push(Bound { parameter, gradient: gradient.as_ref().map(|view| read(&cuda, view, &mut guards)) });
+            let gradient = gradient.as_ref().map(|view| read(&cuda, view, &mut guards));
+            let extra = extras.get(position).and_then(Option::as_ref).map(|view| read(&cuda, view, &mut guards));
+            bound.push(Bound { parameter, gradient, extra });
         }
         self.bind(bound)?;
         self.launch()
@@ -211,23 +280,46 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
 
     fn read(&self, position: usize) -> Result<TensorState<P::Real>> {
         let (steps, carry) = self.counters.read(&self.cuda, position)?;
-        match &self.states[position] {
-            Some(states) => Ok(TensorState { steps, carry, arrays: states.read(&self.cuda)? }),
-            None => Ok(untouched(steps, carry, Self::state_arrays(), self.slots[position].length)),
+        let Tensor { slot, states, around } = &self.tensors[position];
+        let zeros = || vec![P::Real::from_f64(0.0); slot.length as usize];
+        let states = match states {
+            Some(states) => states.read(&self.cuda)?,
+            None => (0..Self::state_arrays()).map(|_| zeros()).collect(),
+        };
+        let mut arrays = [const { None }; step::ARRAYS.len()];
+        for (k, wanted) in self.settings[slot.group].around.arrays().into_iter().enumerate() {
+            if wanted {
+                arrays[k] = Some(match &around[k] {
+                    Some(array) => array.read(&self.cuda)?.swap_remove(0),
+                    None => zeros(),
+                });
+            }
         }
+        Ok(TensorState { steps, carry, states, around: arrays })
     }
 
     fn write(&mut self, position: usize, state: TensorState<P::Real>) -> Result<()> {
         self.not_capturing("a state was loaded")?;
         self.counters.write(&self.cuda, position, state.steps, &state.carry)?;
-        let states = match &mut self.states[position] {
-            Some(states) => states,
-            none => {
-                self.stale = true;
-                none.insert(States::new(&self.cuda, Self::state_arrays(), self.slots[position].length, 0)?)
-            }
+        let cuda = &self.cuda;
+        let Tensor { slot, states, around } = &mut self.tensors[position];
+        let mut write = |to: &mut Option<States<P::Real>>, from: &[Vec<P::Real>]| {
+            let to = match to {
+                Some(states) => states,
+                none => {
+                    self.stale = true;
+                    none.insert(States::new(cuda, from.len(), slot.length, 0)?)
+                }
+            };
+            to.write(cuda, from)
         };
-        states.write(&self.cuda, &state.arrays)
+        write(states, &state.states)?;
+        for (to, from) in around.iter_mut().zip(state.around) {
+            if let Some(from) = from {
+                write(to, &[from])?;
+            }
+        }
+        Ok(())
     }
 }
 

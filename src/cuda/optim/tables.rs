@@ -2,7 +2,8 @@
 
 use crate::backend::{Bound, CHUNK, CHUNK_PHASE, Slot, chunks};
 use crate::element::{Element, Real};
-use crate::rules::{Record, Rule};
+use crate::rules::{Gradient, Record, Rule};
+use crate::step;
 
 /// Threads of a block.
 pub(super) const THREADS: u32 = 256;
@@ -11,25 +12,34 @@ pub(super) const THREADS: u32 = 256;
 const HAS_GRADIENT: u64 = 1;
 /// The flag of a row whose arrays share their element phase.
 const IN_PHASE: u64 = 2;
+/// The flag of a row whose states are not touched.
+const IS_STATELESS: u64 = 4;
 
-/// Words of a row of the tensor table: parameter, gradient, length, first, group and flags, state arrays.
+/// Words of a row of the tensor table: parameter, gradient, extra, length, first, id, group and flags, arrays around the
+/// rule, state arrays, of which there is room for one at least.
 const fn row_words(states: usize) -> usize {
-    5 + states
+    7 + step::ARRAYS.len() + if states == 0 { 1 } else { states }
 }
 
-/// What a rule's module must say of itself: chunk, threads, sizes of both tables' rows in bytes, and the numbers of
-/// settings, carried scalars, scalars and state arrays.
-pub(super) fn layout<R: Rule>() -> [u32; 8] {
+/// Words of a module's layout.
+pub(super) const LAYOUT: usize = 10;
+
+/// What a rule's module must say of itself: chunk, threads, sizes of both tables' rows in bytes, the numbers of settings,
+/// carried scalars and scalars with those around the rule, the number of state arrays, the momentum's position counted
+/// from 1, and what the rule reads beside the gradient.
+pub(super) fn layout<R: Rule>() -> [u32; LAYOUT] {
     let states = R::State::<f32>::NAMES.len();
     [
         CHUNK as usize,
         THREADS as usize,
         16,
         8 * row_words(states),
-        R::Hyper::NAMES.len(),
-        R::Carry::NAMES.len(),
-        R::Scalars::<f32>::NAMES.len(),
+        step::Hyper::<f64>::NAMES.len() + R::Hyper::NAMES.len(),
+        step::Carry::<f64>::NAMES.len() + R::Carry::NAMES.len(),
+        step::Scalars::<f32>::NAMES.len() + R::Scalars::<f32>::NAMES.len(),
         states,
+        R::MOMENTUM.map_or(0, |position| position + 1),
+        <R::Gradient<f32> as Gradient<f32>>::EXTRA as usize,
     ]
     .map(|size| size as u32)
 }
@@ -39,27 +49,31 @@ pub(super) fn phase<T: Element>(address: u64) -> u64 {
     address / size_of::<T>() as u64 % CHUNK_PHASE
 }
 
-/// A tensor's row of the tensor table. `states` are the addresses of its state arrays.
-pub(super) fn row<P: Element, G: Element>(slot: &Slot, bound: &Bound, states: &[u64]) -> Vec<u64> {
+/// The addresses of the arrays that an optimizer keeps of a tensor.
+pub(super) struct Kept {
+    /// Those of [`step::ARRAYS`] that the group asks for.
+    pub(super) around: [Option<u64>; step::ARRAYS.len()],
+    /// The rule's states; `None` where the group makes no use of them.
+    pub(super) states: Option<Vec<u64>>,
+}
+
+/// A tensor's row of the tensor table, for a rule of `states` state arrays.
+pub(super) fn row<P: Element, G: Element>(slot: &Slot, bound: &Bound, kept: &Kept, states: usize) -> Vec<u64> {
     let run = 16 / size_of::<P::Real>() as u64;
     let in_phase = |of: u64| of % run == phase::<P>(bound.parameter) % run;
-    let flags = match bound.gradient {
-        None => 0,
-        Some(gradient) => {
-            let shared =
-                in_phase(phase::<G>(gradient)) && states.iter().all(|&state| in_phase(phase::<P::Real>(state)));
-            HAS_GRADIENT | if shared { IN_PHASE } else { 0 }
-        }
-    };
-    let mut row = Vec::with_capacity(row_words(states.len()));
-    row.extend([
-        bound.parameter,
-        bound.gradient.unwrap_or(0),
-        slot.length,
-        slot.first,
-        slot.group as u64 | flags << 32,
-    ]);
-    row.extend(states);
+    let reals = kept.around.iter().flatten().chain(kept.states.iter().flatten());
+    let shared = [bound.gradient, bound.extra].into_iter().flatten().all(|address| in_phase(phase::<G>(address)))
+        && reals.into_iter().all(|&address| in_phase(phase::<P::Real>(address)));
+    let flag = |holds: bool, flag: u64| if holds { flag } else { 0 };
+    let flags = flag(bound.gradient.is_some(), HAS_GRADIENT)
+        | flag(bound.gradient.is_some() && shared, IN_PHASE)
+        | flag(kept.states.is_none(), IS_STATELESS);
+    let mut row = Vec::with_capacity(row_words(states));
+    row.extend([bound.parameter, bound.gradient.unwrap_or(0), bound.extra.unwrap_or(0)]);
+    row.extend([slot.length, slot.first, slot.id, slot.group as u64 | flags << 32]);
+    row.extend(kept.around.map(|address| address.unwrap_or(0)));
+    row.extend(kept.states.iter().flatten());
+    row.resize(row_words(states), 0);
     row
 }
 
@@ -101,23 +115,31 @@ mod tests {
     use super::*;
     use half::bf16;
 
-    const SLOT: Slot = Slot { length: 3 * CHUNK, first: 7, group: 2 };
+    const SLOT: Slot = Slot { id: 9, length: 3 * CHUNK, first: 7, group: 2 };
 
     #[test]
     fn a_row_names_arrays_group_and_flags() {
-        let bound = Bound { parameter: 0x1008, gradient: Some(0x2018) };
-        let states = [0x3000 + 4 * 4, 0x4000 + 4 * 8];
-        let row = row::<bf16, bf16>(&SLOT, &bound, &states);
-        assert_eq!(row, [0x1008, 0x2018, 3 * CHUNK, 7, 2 | 3 << 32, 0x3010, 0x4020]);
-        let out_of_phase = super::row::<bf16, bf16>(&SLOT, &Bound { gradient: Some(0x201a), ..bound }, &states);
-        assert_eq!(out_of_phase[4], 2 | 1 << 32);
-        let missing = super::row::<bf16, bf16>(&SLOT, &Bound { gradient: None, ..bound }, &states);
-        assert_eq!((missing[1], missing[4]), (0, 2));
+        let bound = Bound { parameter: 0x1008, gradient: Some(0x2018), extra: None };
+        let kept = || Kept { around: [None; 3], states: Some(vec![0x3000 + 4 * 4, 0x4000 + 4 * 8]) };
+        let row = |bound: Bound, kept: Kept| row::<bf16, bf16>(&SLOT, &bound, &kept, 2);
+        let usual = row(bound, kept());
+        assert_eq!(usual, [0x1008, 0x2018, 0, 3 * CHUNK, 7, 9, 2 | 3 << 32, 0, 0, 0, 0x3010, 0x4020]);
+        assert_eq!(usual.len(), row_words(2));
+        let out_of_phase = row(Bound { gradient: Some(0x201a), ..bound }, kept());
+        assert_eq!(out_of_phase[6], 2 | 1 << 32);
+        let missing = row(Bound { gradient: None, ..bound }, kept());
+        assert_eq!((missing[1], missing[6]), (0, 2));
+        let surrounded = row(Bound { extra: Some(0x5018), ..bound }, Kept { around: [Some(0x6010), None, None], ..kept() });
+        assert_eq!((surrounded[2], surrounded[6], surrounded[7]), (0x5018, 2 | 3 << 32, 0x6010));
+        let beside = row(Bound { extra: Some(0x501a), ..bound }, kept());
+        assert_eq!(beside[6], 2 | 1 << 32);
+        let stateless = row(bound, Kept { states: None, ..kept() });
+        assert_eq!((stateless[6], &stateless[10..]), (2 | 7 << 32, &[0, 0][..]));
     }
 
     #[test]
     fn chunks_begin_at_multiples_of_16_elements_of_memory() {
-        let bound = Bound { parameter: 0x1008, gradient: Some(0x2018) };
+        let bound = Bound { parameter: 0x1008, gradient: Some(0x2018), extra: None };
         let rows: Vec<_> = chunk_rows::<bf16>(5, &SLOT, &bound).collect();
         let lengths: Vec<u64> = rows.iter().map(|row| row[0] >> 32).collect();
         assert_eq!(lengths, [CHUNK - 4, CHUNK, CHUNK, 4]);
@@ -171,11 +193,11 @@ mod tests {
         }
 
         /// The words of a constant, which PTX writes as bytes without the zeros at its end.
-        fn layout_in(text: &str, symbol: &str) -> [u32; 8] {
-            let declared = format!("{symbol}[32] = {{");
+        fn layout_in(text: &str, symbol: &str) -> [u32; LAYOUT] {
+            let declared = format!("{symbol}[{}] = {{", 4 * LAYOUT);
             let (_, rest) = text.split_once(&declared).unwrap_or_else(|| panic!("no '{declared}'"));
             let (values, _) = rest.split_once('}').unwrap_or_default();
-            let mut bytes = [0; 32];
+            let mut bytes = [0; 4 * LAYOUT];
             for (byte, value) in bytes.iter_mut().zip(values.split(',')) {
                 *byte = value.trim().parse().unwrap_or_else(|error| panic!("'{value}' in {symbol}: {error}"));
             }
