@@ -6,6 +6,8 @@ use std::ops::{Add, Div, Mul, Neg, Sub};
 use bytemuck::Pod;
 use half::{bf16, f16};
 
+use crate::fmath::Elementary;
+
 /// The name of a storage type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -82,7 +84,11 @@ pub trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
     + PartialOrd
+    + Elementary
 {
+    /// The unsigned integer of the same size.
+    type Word: Copy;
+
     /// `self · factor + addend`, rounded once.
     fn fma(self, factor: Self, addend: Self) -> Self;
 
@@ -95,12 +101,24 @@ pub trait Real:
     /// The value, exactly.
     fn to_f64(self) -> f64;
 
+    /// The value without its sign.
+    fn abs(self) -> Self;
+
+    /// The greater of the two; the number where one is a NaN, and +0 above -0.
+    fn maximum_number(self, other: Self) -> Self;
+
+    /// The bits of the value.
+    fn to_word(self) -> Self::Word;
+
+    /// The value with these bits.
+    fn from_word(word: Self::Word) -> Self;
+
     /// The bits as an integer, for comparisons in which a NaN equals any NaN and -0 differs from 0.
     fn bits(self) -> u64;
 }
 
 macro_rules! real {
-    ($type:ident, $dtype:ident) => {
+    ($type:ident, $word:ident, $dtype:ident) => {
         impl sealed::Sealed for $type {}
 
         impl Element for $type {
@@ -119,6 +137,8 @@ macro_rules! real {
         }
 
         impl Real for $type {
+            type Word = $word;
+
             #[inline(always)]
             fn fma(self, factor: Self, addend: Self) -> Self {
                 self.mul_add(factor, addend)
@@ -139,6 +159,30 @@ macro_rules! real {
                 self as f64
             }
 
+            #[inline(always)]
+            fn abs(self) -> Self {
+                self.abs()
+            }
+
+            #[inline(always)]
+            fn maximum_number(self, other: Self) -> Self {
+                let greater = if self > other { self } else { other };
+                // Of two zeros, -0 is the one whose sign bit is set.
+                let zero = Self::from_bits(self.to_bits() & other.to_bits());
+                let equal = if self == other { zero } else { greater };
+                if other.is_nan() { self } else { equal }
+            }
+
+            #[inline(always)]
+            fn to_word(self) -> $word {
+                self.to_bits()
+            }
+
+            #[inline(always)]
+            fn from_word(word: $word) -> Self {
+                Self::from_bits(word)
+            }
+
             fn bits(self) -> u64 {
                 if self.is_nan() { u64::MAX } else { self.to_bits() as u64 }
             }
@@ -146,8 +190,8 @@ macro_rules! real {
     };
 }
 
-real!(f32, F32);
-real!(f64, F64);
+real!(f32, u32, F32);
+real!(f64, u64, F64);
 
 // The conversions below do what `half` does, written without branches and without a run-time look at the processor for
 // each element, so that the loops that call them vectorise.

@@ -24,17 +24,26 @@ fn rules_are_twins() {
 
 #[test]
 fn common_words_are_twins() {
-    let cuda = read("kernels/rules/common.cuh");
-    for (file, name) in [
-        ("src/fmath.rs", "powi"),
-        ("src/fmath.rs", "sign"),
-        ("src/rules/common.rs", "l2"),
-        ("src/rules/common.rs", "keep"),
+    for (rust, cuda, names) in [
+        ("src/fmath/mod.rs", "kernels/core/fmath.cuh", &["powi", "sign"][..]),
+        ("src/rules/common.rs", "kernels/rules/common.cuh", &["l2", "keep"]),
     ] {
-        let rust = read(file);
-        if let Err(difference) = compare_function(&tokens(&rust), &tokens(&cuda), name) {
-            panic!("{difference}");
+        let (rust, cuda) = (tokens(&read(rust)), tokens(&read(cuda)));
+        for name in names {
+            if let Err(difference) = compare_function(&rust, &cuda, name) {
+                panic!("{difference}");
+            }
         }
+    }
+}
+
+#[test]
+fn what_surrounds_a_rule_is_a_twin() {
+    let rust = tokens(&(read("src/step/mod.rs") + &read("src/step/schedule.rs")));
+    let cuda = tokens(&read("kernels/optim/around.cuh"));
+    let compared = compare_records(&rust, &cuda, &["Hyper", "Carry", "Scalars"]);
+    if let Err(difference) = compared.and_then(|()| compare_functions(&rust, &cuda)) {
+        panic!("{difference}");
     }
 }
 
@@ -84,14 +93,24 @@ fn read(path: &str) -> String {
 /// The first difference between a rule's twins.
 fn compare_rules(rust: &str, cuda: &str) -> Result<(), String> {
     let (rust, cuda) = (tokens(rust), tokens(cuda));
-    for record in ["Hyper", "Carry", "Scalars", "State"] {
-        let (left, right) = (rust_fields(&rust, record), cuda_fields(&cuda, record));
+    compare_records(&rust, &cuda, &["Hyper", "Carry", "Scalars", "State"])?;
+    ["tick", "update"].into_iter().try_for_each(|name| compare_function(&rust, &cuda, name))?;
+    compare_functions(&rust, &cuda)
+}
+
+fn compare_records(rust: &[Token], cuda: &[Token], records: &[&str]) -> Result<(), String> {
+    for record in records {
+        let (left, right) = (rust_fields(rust, record), cuda_fields(cuda, record));
         if left != right {
             return Err(format!("{record}\n  Rust: {}\n  CUDA: {}", left.join(", "), right.join(", ")));
         }
     }
-    let defined: Vec<&str> = functions(&cuda).into_iter().map(|(name, _)| name).collect();
-    ["tick", "update"].into_iter().chain(defined).try_for_each(|name| compare_function(&rust, &cuda, name))
+    Ok(())
+}
+
+/// Compares every function that CUDA defines.
+fn compare_functions(rust: &[Token], cuda: &[Token]) -> Result<(), String> {
+    functions(cuda).into_iter().try_for_each(|(name, _)| compare_function(rust, cuda, name))
 }
 
 fn compare_function(rust: &[Token], cuda: &[Token], name: &str) -> Result<(), String> {
@@ -180,10 +199,9 @@ fn find(tokens: &[Token], pattern: &[&str]) -> Option<usize> {
 
 /// A record's fields in Rust. `settings!` makes `Hyper` of the settings; a record that is not written has none.
 fn rust_fields<'a>(tokens: &'a [Token], record: &str) -> Vec<&'a str> {
-    let settings = record == "Hyper";
-    let start = if settings { find(tokens, &["settings", "!", "{"]) } else { find(tokens, &["struct", record, "{"]) };
-    let Some(start) = start else { return Vec::new() };
-    if settings {
+    let settings = if record == "Hyper" { find(tokens, &["settings", "!", "{"]) } else { None };
+    let Some(start) = settings.or_else(|| find(tokens, &["struct", record, "{"])) else { return Vec::new() };
+    if settings.is_some() {
         let fields = inside(tokens, start + 2).windows(3).filter(|window| window[0] == "pub" && window[2] == ":");
         return fields.map(|window| window[1].as_str()).collect();
     }
@@ -231,11 +249,12 @@ fn normal_rust(body: &[Token]) -> Vec<Token> {
             "::" if next(1) == "<" => i += 4,
             "as" => {
                 let start = cast_start(&out);
+                let to = if next(1) == "f64" { "double".to_owned() } else { next(1).replace('u', "uint") + "_t" };
                 if out[start] == "(" {
-                    out.insert(start, "double".to_owned());
+                    out.insert(start, to);
                 } else {
                     let operand = out.split_off(start);
-                    out.extend(["double", "("].map(str::to_owned));
+                    out.extend([to, "(".to_owned()]);
                     out.extend(operand);
                     out.push(")".to_owned());
                 }

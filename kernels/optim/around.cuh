@@ -56,12 +56,12 @@ struct Around {
     }
 
     // The factor of the learning rate in the optimizer's step `step`, counted from 1.
-    static __device__ double factor(const Hyper& h, uint64_t step) {
+    static __device__ double lr_factor(const Hyper& h, uint64_t step) {
         double t = double(step);
         double begin = h.warmup + h.hold;
         if (t <= h.warmup) {
             double x = t / h.warmup;
-            double risen = select(h.rise == RISE_COSINE, fma(-0.5, standin_cospi(x), 0.5), x);
+            double risen = select(h.rise == RISE_COSINE, fma(-0.5, fmath::sincospi(x).cos, 0.5), x);
             return fma(1.0 - h.warmup_start, risen, h.warmup_start);
         }
         if (t <= begin) {
@@ -72,13 +72,13 @@ struct Around {
             return fma(1.0 - h.floor, left, h.floor);
         }
         if (h.fall == FALL_COSINE) {
-            return fma(1.0 - h.floor, fma(-0.5, standin_cospi(left), 0.5), h.floor);
+            return fma(1.0 - h.floor, fma(-0.5, fmath::sincospi(left).cos, 0.5), h.floor);
         }
         if (h.fall == FALL_POLYNOMIAL) {
-            return fma(1.0 - h.floor, standin_pow(left, h.shape), h.floor);
+            return fma(1.0 - h.floor, fmath::pow(left, h.shape), h.floor);
         }
         if (h.fall == FALL_EXPONENTIAL) {
-            return max(standin_pow(h.shape, t - begin), h.floor);
+            return max(fmath::pow(h.shape, t - begin), h.floor);
         }
         if (h.fall == FALL_INVERSE_ROOT) {
             return max(sqrt(max(begin, 1.0) / t), h.floor);

@@ -24,7 +24,7 @@ __device__ void tick(const TensorOf<Rule>* tensors, uint64_t tensor_count, const
     const double* group = groups + uint64_t(tensors[i].group) * GROUP_ROW<Rule>;
     const auto around = read_record<Around::Hyper>(group);
     auto hyper = read_record<typename Rule::Hyper>(group + FIELDS<Around::Hyper, double>);
-    hyper.lr *= Around::factor(around, steps[0] + 1);
+    hyper.lr *= Around::lr_factor(around, steps[0] + 1);
 
     double* row = carries + i * CARRY_ROW<Rule>;
     double* own_row = row + FIELDS<Around::Carry, double>;

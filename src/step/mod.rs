@@ -16,7 +16,7 @@ use crate::rules::record::record;
 pub use average::Average;
 pub use lookahead::{Lookahead, Momentum};
 pub use schedule::Schedule;
-pub(crate) use schedule::factor;
+pub(crate) use schedule::lr_factor;
 
 /// The greatest whole number up to which an f64 holds every one.
 pub(crate) const GREATEST: u64 = 1 << 53;

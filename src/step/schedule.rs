@@ -1,6 +1,6 @@
 use super::{GREATEST, Hyper};
 use crate::error::{Error, Result};
-use crate::fmath::{cospi, fma, max, pow, select, sqrt};
+use crate::fmath::{self, fma, max, select, sqrt};
 use crate::rules::settings::in_range;
 
 /// How the learning rate changes from step to step: a factor of the rule's `lr`, computed where the step counter lives, so
@@ -155,7 +155,7 @@ impl Schedule {
     pub fn factor(&self, step: u64) -> f64 {
         let [warmup, warmup_start, rise, hold, total, floor, fall, shape] = self.encode();
         let zeros = <Hyper<f64> as crate::rules::Record<f64>>::from_fn(|_| 0.0);
-        factor(&Hyper { warmup, warmup_start, rise, hold, total, floor, fall, shape, ..zeros }, step)
+        lr_factor(&Hyper { warmup, warmup_start, rise, hold, total, floor, fall, shape, ..zeros }, step)
     }
 
     pub(crate) fn check(&self) -> Result<()> {
@@ -219,12 +219,12 @@ impl Schedule {
 }
 
 /// The factor of the learning rate in the optimizer's step `step`, counted from 1.
-pub(crate) fn factor(h: &Hyper<f64>, step: u64) -> f64 {
+pub(crate) fn lr_factor(h: &Hyper<f64>, step: u64) -> f64 {
     let t = step as f64;
     let begin = h.warmup + h.hold;
     if t <= h.warmup {
         let x = t / h.warmup;
-        let risen = select(h.rise == RISE_COSINE, fma(-0.5, cospi(x), 0.5), x);
+        let risen = select(h.rise == RISE_COSINE, fma(-0.5, fmath::sincospi(x).cos, 0.5), x);
         return fma(1.0 - h.warmup_start, risen, h.warmup_start);
     }
     if t <= begin {
@@ -235,13 +235,13 @@ pub(crate) fn factor(h: &Hyper<f64>, step: u64) -> f64 {
         return fma(1.0 - h.floor, left, h.floor);
     }
     if h.fall == FALL_COSINE {
-        return fma(1.0 - h.floor, fma(-0.5, cospi(left), 0.5), h.floor);
+        return fma(1.0 - h.floor, fma(-0.5, fmath::sincospi(left).cos, 0.5), h.floor);
     }
     if h.fall == FALL_POLYNOMIAL {
-        return fma(1.0 - h.floor, pow(left, h.shape), h.floor);
+        return fma(1.0 - h.floor, fmath::pow(left, h.shape), h.floor);
     }
     if h.fall == FALL_EXPONENTIAL {
-        return max(pow(h.shape, t - begin), h.floor);
+        return max(fmath::pow(h.shape, t - begin), h.floor);
     }
     if h.fall == FALL_INVERSE_ROOT {
         return max(sqrt(max(begin, 1.0) / t), h.floor);

@@ -180,7 +180,7 @@ where
 fn tick<R: Rule, T: Real>(tensor: &mut Tensor<R, T>, group: &Settings<R>, step: u64) -> Scalars<R, T> {
     tensor.steps = tensor.steps.wrapping_add(1);
     let mut hyper = group.rule;
-    R::scale_lr(&mut hyper, step::factor(&group.around, step));
+    R::scale_lr(&mut hyper, step::lr_factor(&group.around, step));
     let around = step::tick(&group.around, tensor.steps, &mut tensor.around);
     let rule = R::tick(&hyper, tensor.steps, &mut tensor.carry);
     Scalars {

@@ -21,11 +21,15 @@
 struct uint3 { uint32_t x, y, z; };
 inline thread_local uint3 gridDim, blockDim, blockIdx, threadIdx;
 
+using std::abs;
 using std::fma;
 using std::min;
 using std::sqrt;
 
 inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
+inline uint32_t __float_as_uint(float x) { return std::bit_cast<uint32_t>(x); }
+inline double __longlong_as_double(int64_t bits) { return std::bit_cast<double>(bits); }
+inline int64_t __double_as_longlong(double x) { return std::bit_cast<int64_t>(x); }
 
 namespace host {
 
