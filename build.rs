@@ -1,6 +1,7 @@
 //! Embeds `kernels/ptx`, or compiles again what no longer follows from its sources.
 //!
-//! The tables in `src/rules/list.rs` say which kernels there are; the entry points are written here, one `.cu` a rule.
+//! The tables in `src/rules/list.rs` say which kernels of rules there are; their entry points are written here, one `.cu` a
+//! rule. [`ROUTINES`] lists what else there is.
 //! `kernels/ptx/MANIFEST` holds a hash of what every PTX was made from. `GRADUS_KERNELS=write` compiles everything into
 //! `kernels/ptx`, `GRADUS_KERNELS=check` compiles everything and fails where a byte differs from what is there.
 
@@ -32,6 +33,9 @@ macro_rules! pairs {
 }
 for_each_pair!(pairs);
 
+/// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
+const ROUTINES: &[(&str, &str)] = &[("noise", "es/noise.cu")];
+
 /// `-rdc=true` makes the layout constants visible to the driver.
 const FLAGS: &[&str] = &[
     "-ptx",
@@ -61,7 +65,7 @@ fn main() {
     }
 }
 
-/// One PTX file: a rule's entry points.
+/// One PTX file: the entry points of a rule or routine.
 struct Unit {
     file: String,
     text: String,
@@ -75,8 +79,10 @@ fn run() -> Result<()> {
     println!("cargo::rerun-if-changed={FOLDER}");
 
     let mut sources = BTreeMap::new();
+    let rules = RULES.iter().map(|&(module, settings)| (module, entry_points(module, settings)));
+    let routines = ROUTINES.iter().map(|&(module, path)| (module, format!("#include \"{path}\"\n")));
     let units =
-        RULES.iter().map(|&(module, settings)| unit(module, settings, &mut sources)).collect::<Result<Vec<_>>>()?;
+        rules.chain(routines).map(|(module, text)| unit(module, text, &mut sources)).collect::<Result<Vec<_>>>()?;
     for path in sources.keys() {
         println!("cargo::rerun-if-changed=kernels/{path}");
     }
@@ -108,8 +114,7 @@ fn run() -> Result<()> {
     embed(&units, &compiled, &out)
 }
 
-fn unit(module: &str, settings: &str, sources: &mut BTreeMap<String, String>) -> Result<Unit> {
-    let text = entry_points(module, settings);
+fn unit(module: &str, text: String, sources: &mut BTreeMap<String, String>) -> Result<Unit> {
     let mut hasher = FnvHasher::default();
     hasher.write(FLAGS.join(" ").as_bytes());
     hasher.write(text.as_bytes());
@@ -299,7 +304,7 @@ fn write_shipped(fresh: &BTreeMap<String, String>) -> Result<()> {
 
 fn check_shipped(fresh: &BTreeMap<String, String>) -> Result<()> {
     if let Some(name) = shipped_names()?.iter().find(|name| !fresh.contains_key(*name)) {
-        return Err(format!("{FOLDER}/{name} belongs to no rule of src/rules/list.rs"));
+        return Err(format!("{FOLDER}/{name} belongs to no rule of src/rules/list.rs and no routine of build.rs"));
     }
     // MANIFEST sorts first: another nvcc is the message that explains the others.
     for (name, text) in fresh {

@@ -10,7 +10,8 @@ beside NVCC, under CUDA_HOME or on PATH; no GPU.
 
 How "instructions a parameter" is counted. The SASS of a kernel is cut into basic blocks. A block that calls is cold: the
 calls are the slow paths of division and root, taken for operands near the ends of the exponent range. The main loop
-is the one that stores the most bytes an iteration; its instructions are those on the longest way from its head back to
+is the one that stores the most bytes an iteration in accesses of several elements (steps with something around the rule
+have a loop of single elements); its instructions are those on the longest way from its head back to
 its head that avoids cold blocks. Parameters an iteration are the bytes stored on that way divided by the bytes that one
 parameter stores, itself and its states; a remainder is an error. What runs once a block is not counted: a block has 64
 parameters a thread.
@@ -34,7 +35,6 @@ TARGETS = ["sm_80", "sm_86", "sm_90", "sm_100", "sm_120"]
 DISASSEMBLED = ["sm_80", "sm_90"]
 BYTES = {"f32": 4, "bf16": 2, "f16": 2, "f64": 8}
 STATES_FIELD = 7
-RUNS = 2  # runs of 16 bytes of the arithmetic type that a thread has in flight, as in optim/one_pass.cuh
 
 # ptxas may leave a loop by a CALL to a label of the same kernel.
 JUMPS = ("BRA", "CALL")
@@ -164,12 +164,12 @@ class Sass:
         found = {width(code[2]) for code in self.opcodes(way) if code[2].split(".")[0] == opcode}
         return " ".join(map(str, sorted(found, reverse=True)))
 
-    def main_loop(self, stored_bytes):
-        """The longest hot way round a loop that stores so many bytes."""
+    def main_loop(self, real):
+        """The longest hot way round the loop that stores the most, in accesses of more than one element of `real` bytes."""
         heads = {target for block in self.blocks for target in self.next[block] if target <= block}
         ways = [way for head in sorted(heads) if (way := self.longest_way(head))]
-        ways = [way for way in ways if self.stored_bytes(way) == stored_bytes]
-        return max(ways, key=self.length) if ways else sys.exit(f"no loop stores {stored_bytes} bytes")
+        ways = [way for way in ways if any(size > real for size in self.stored(way))]
+        return max(ways, key=lambda way: sum(self.stored(way))) if ways else sys.exit("no loop stores several elements")
 
     def longest_way(self, head):
         """The longest way from `head` back to it through hot blocks; None where there is none."""
@@ -193,8 +193,9 @@ class Sass:
     def length(self, way):
         return sum(self.blocks[block] - block for block in way)
 
-    def stored_bytes(self, way):
-        return sum(width(opcode) for _, _, opcode, _ in self.opcodes(way) if opcode.split(".")[0] == "STG")
+    def stored(self, way):
+        """The bytes of every store."""
+        return [width(opcode) for _, _, opcode, _ in self.opcodes(way) if opcode.split(".")[0] == "STG"]
 
     def count(self, way):
         return sum(opcode != "NOP" for _, _, opcode, _ in self.opcodes(way))
@@ -223,22 +224,27 @@ def header():
 
 def table_rows(file, reports):
     # `assemble` has failed on every spill: the column says what holds for all targets.
-    states = layout(file)[STATES_FIELD]
+    is_rule = (KERNELS / f"rules/{file.stem}.cuh").exists()
+    states = layout(file)[STATES_FIELD] if is_rule else None
     for name in re.findall(r"\.entry (\w+)\(", file.read_text()):
         kernels = [reports[target]["kernels"][name] for target in DISASSEMBLED]
         first = kernels[0]
         registers = ", ".join(str(kernel["registers"]) for kernel in kernels)
-        if "_tick_" in name:
+        if "_tick_" in name or not is_rule:
             yield f"| {name} | {registers} | {first['shared']} | 0 | | |"
             continue
         parameter = BYTES[name.split("_")[-2]]
         real = max(parameter, 4)
-        parameters = RUNS * 16 // real
-        ways = [kernel["sass"].main_loop(parameters * (parameter + states * real)) for kernel in kernels]
         sass = [kernel["sass"] for kernel in kernels]
-        counts = ", ".join(f"{each.count(way) / parameters:.1f}" for each, way in zip(sass, ways))
+        ways = [each.main_loop(real) for each in sass]
+        counts = []
+        for each, way in zip(sass, ways):
+            parameters, rest = divmod(sum(each.stored(way)), parameter + states * real)
+            if parameters == 0 or rest != 0:
+                sys.exit(f"{name}: the main loop stores {sum(each.stored(way))} bytes, no multiple of a parameter's")
+            counts.append(f"{each.count(way) / parameters:.1f}")
         widths = ", ".join(sass[0].widths(ways[0], opcode) for opcode in ("LDG", "STG"))
-        yield f"| {name} | {registers} | {first['shared']} | 0 | {widths} | {counts} |"
+        yield f"| {name} | {registers} | {first['shared']} | 0 | {widths} | {', '.join(counts)} |"
 
 
 def update_readme(table, check):

@@ -117,6 +117,10 @@ pub enum ErrorKind {
     #[error("saved state: {message}")]
     State { message: String },
 
+    /// A part of a noise address is greater than its field holds.
+    #[error("{field} {given} does not fit into the {bits} bits that a noise address has for it")]
+    NoiseAddress { field: &'static str, given: u64, bits: u32 },
+
     /// This processor does not have the instruction set.
     #[error("{level} is not available on this processor; available: {}", available.join(", "))]
     NoInstructionSet { level: &'static str, available: Vec<&'static str> },

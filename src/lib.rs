@@ -3,6 +3,7 @@
 //!
 //! * [`rules`]: the update rules, each a struct of settings with defaults.
 //! * [`optim`]: [`Optimizer`](optim::Optimizer), which steps tensors by a rule, on a [`Device`].
+//! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!
 //! ```
@@ -37,7 +38,9 @@ pub mod element;
 mod error;
 pub mod fmath;
 mod memory;
+pub mod noise;
 pub mod optim;
+pub mod rng;
 pub mod rules;
 mod step;
 

@@ -6,7 +6,10 @@ use std::fs;
 use std::path::Path;
 
 use gradus::device::{Cpu, SimdLevel};
+#[cfg(feature = "cuda")]
+use gradus::noise;
 use gradus::optim::{Group, Optimizer, State, Tensor};
+use gradus::rng::{Address, Purpose};
 use gradus::rules::{AdamW, Decay, Lion, Sgd, by_name, names};
 use gradus::{Buffer, Device, Error, Result, View, ViewMut};
 
@@ -52,6 +55,7 @@ fn provoked() -> Vec<(Error, String)> {
     by_steps(&mut says);
     by_lists(&mut says);
     by_processors(&mut says);
+    by_addresses(&mut says);
     all
 }
 
@@ -146,6 +150,24 @@ fn by_processors(says: Says) {
         refused(Cpu::with_simd(foreign)),
         &format!("{name} is not available on this processor; available: {available}"),
     );
+}
+
+fn by_addresses(says: Says) {
+    let purpose = Purpose::PERTURBATION;
+    let address = Address::new(purpose, u64::MAX, u64::from(u32::MAX), (1 << 20) - 1).expect("every field is full");
+    let does_not_fit =
+        |what: &str, bits| format!("{what} does not fit into the {bits} bits that a noise address has for it");
+    says(refused(Purpose::new(64)), &does_not_fit("purpose 64", 6));
+    says(refused(Address::new(purpose, 0, 1 << 32, 0)), &does_not_fit("tensor id 4294967296", 32));
+    says(refused(Address::new(purpose, 0, 0, 1 << 20)), &does_not_fit("pair 1048576", 20));
+    says(refused(address.counter(1 << 40)), &does_not_fit("element 1099511627776", 40));
+    #[cfg(feature = "cuda")]
+    {
+        // SAFETY: nothing stands at the address, and a view of no elements writes nothing.
+        let out = unsafe { ViewMut::from_device_ptr(0x1000, 0, 3) };
+        let refused = refused(noise::normals(&Device::cpu(), 0, &address, 0, out));
+        says(refused, "the noise is on cuda:3 but the device that draws it is on cpu");
+    }
 }
 
 #[test]

@@ -261,7 +261,7 @@ fn normal_rust(body: &[Token]) -> Vec<Token> {
                 i += 2;
             }
             // Name { field: value, same }
-            name if next(1) == "{" && name.starts_with(char::is_uppercase) => {
+            name if next(1) == "{" && name.starts_with(char::is_uppercase) && name.contains(char::is_lowercase) => {
                 out.push("{".to_owned());
                 for field in fields(inside(body, i + 1)) {
                     out.push(field[0].clone());

@@ -15,6 +15,9 @@
 //! | `<rule>_<parameter>_<gradient>` | chunk table | c rows of 16 bytes | 8 | read |
 //! | (1 block a chunk) | tensor table | as above | 8 | read |
 //! | | scalars | as above, after the tick | T | read |
+//! | `noise_normals` (1 block | noise | `count` f32, disjoint from all else | 4 | written |
+//! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
+//! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
 //!
 //! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
 //! gradient (read), A state arrays (read, written), each aligned to its element and none overlapping another. Every chunk
@@ -24,11 +27,27 @@
 
 #![allow(unsafe_code)]
 
+mod address;
 mod modules;
+pub(crate) mod noise;
 pub(crate) mod optim;
 mod raw;
+
+use cudarc::driver::LaunchConfig;
 
 /// The embedded kernels: a name and the text of its PTX.
 mod embedded {
     include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
+}
+
+/// Threads of a block.
+const THREADS: u32 = 256;
+
+fn blocks_of_threads(blocks: u32) -> LaunchConfig {
+    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
+}
+
+/// What errors call a launch.
+fn launch_of(kernel: &str, blocks: u32) -> String {
+    format!("launch of {kernel} ({blocks} blocks × {THREADS} threads)")
 }

@@ -3,16 +3,17 @@
 use std::marker::PhantomData;
 
 use cudarc::driver::sys::CUstreamCaptureStatus;
-use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, DevicePtrMut, LaunchConfig, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arrays::{Counters, States, download, upload, zeros};
-use super::tables::{Kept, THREADS, chunk_rows, layout, phase, row};
+use super::tables::{Kept, chunk_rows, layout, phase, row};
 use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
-use crate::cuda::modules;
+use crate::cuda::address::{read, written};
+use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
-use crate::memory::{Read, View, ViewMut, Written};
+use crate::memory::{View, ViewMut};
 use crate::rules::{Pair, Record, Rule};
 use crate::step;
 
@@ -131,9 +132,6 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         let Some(tables) = &self.tables else { return Ok(()) };
         let cuda = &self.cuda;
         let tensor_count = self.tensors.len() as u64;
-        let config =
-            |blocks: u32| LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 };
-        let told = |name: String, blocks: u32| format!("launch of {name} ({blocks} blocks × {THREADS} threads)");
 
         let blocks = (tensor_count.div_ceil(u64::from(THREADS)) as u32).max(1);
         let mut tick = cuda.stream().launch_builder(&self.tick);
@@ -142,8 +140,8 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         // SAFETY: the contract of `<rule>_tick_<T>` in src/cuda/mod.rs. `bind` wrote a row for each of the n tensors;
         // `add` grew the counters, carries and scalars to n rows; `set_groups` wrote a row for every group, and the
         // optimizer checks that a tensor's group exists.
-        let launched = unsafe { tick.launch(config(blocks)) };
-        cuda.explain(launched.map(drop), || told(tick_name::<R, P::Real>(), blocks))?;
+        let launched = unsafe { tick.launch(blocks_of_threads(blocks)) };
+        cuda.explain(launched.map(drop), || launch_of(&tick_name::<R, P::Real>(), blocks))?;
 
         let blocks = tables.chunk_count as u32;
         let mut update = cuda.stream().launch_builder(&self.update);
@@ -153,8 +151,8 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         // checked for length and device, `check_memory` for overlap and alignment, and their views are borrowed
         // until the launch is enqueued; `States` are of the tensor's length; `chunks` cuts disjoint ranges; the
         // tick before it on the same stream wrote the scalars.
-        let launched = unsafe { update.launch(config(blocks)) };
-        cuda.explain(launched.map(drop), || told(update_name::<R, P, G>(), blocks))
+        let launched = unsafe { update.launch(blocks_of_threads(blocks)) };
+        cuda.explain(launched.map(drop), || launch_of(&update_name::<R, P, G>(), blocks))
     }
 
     /// Drops the arrays of a tensor that settings do not ask for, with what is carried for them. The tables become stale
@@ -321,26 +319,4 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
         }
         Ok(())
     }
-}
-
-/// The address of a view on the stream's device; the guards order the stream's work with that of other streams.
-fn read<'a, T: Element>(cuda: &'a Cuda, view: &'a View<'_, T>, guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
-    match &view.0 {
-        Read::Cuda(view) => guarded(view.device_ptr(cuda.stream()), guards),
-        Read::Raw(span) => span.address,
-        Read::Cpu(_) => unreachable!("ordinary memory in a step on CUDA"),
-    }
-}
-
-fn written<'a, T: Element>(cuda: &'a Cuda, view: &'a mut ViewMut<'_, T>, guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
-    match &mut view.0 {
-        Written::Cuda(view) => guarded(view.device_ptr_mut(cuda.stream()), guards),
-        Written::Raw(span) => span.address,
-        Written::Cpu(_) => unreachable!("ordinary memory in a step on CUDA"),
-    }
-}
-
-fn guarded<'a>((address, guard): (u64, SyncOnDrop<'a>), guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
-    guards.push(guard);
-    address
 }

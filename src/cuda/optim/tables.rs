@@ -1,12 +1,10 @@
 //! The tables of a step as the kernels read them. Twins of the structs in `kernels/core/chunk.cuh`.
 
 use crate::backend::{Bound, CHUNK, CHUNK_PHASE, Slot, chunks};
+use crate::cuda::THREADS;
 use crate::element::{Element, Real};
 use crate::rules::{Gradient, Record, Rule};
 use crate::step;
-
-/// Threads of a block.
-pub(super) const THREADS: u32 = 256;
 
 /// The flag of a row whose tensor has a gradient.
 const HAS_GRADIENT: u64 = 1;

@@ -1,0 +1,16 @@
+//! Random numbers that are pure functions of an address: philox4x32-10(counter = [`Address`] and element, key = seed).
+//!
+//! A number depends neither on a launch, a device, a sharding, a number of threads nor on any number drawn before it, and
+//! the CPU and CUDA give the same bits. [`noise`](crate::noise) fills memory of a device with them.
+
+mod address;
+#[cfg(test)]
+mod exhaustive;
+mod normal;
+mod philox;
+
+pub(crate) use address::BLOCK;
+pub use address::{Address, Purpose, key};
+pub use normal::normal;
+pub(crate) use normal::normals;
+pub use philox::philox4x32;

@@ -1,0 +1,266 @@
+//! Noise: every device gives the bits that address and seed say, in any part of a tensor; numbers of different addresses
+//! are independent.
+
+mod common;
+
+use common::data::{Numbers, seed};
+use common::devices::devices;
+use common::memory::Guarded;
+use gradus::noise::normals;
+use gradus::rng::{Address, Purpose, key, normal, philox4x32};
+use gradus::{Buffer, Device, ErrorKind};
+use proptest::prelude::*;
+
+const CHUNK: usize = 16384;
+
+/// Elements that an address can count.
+const ELEMENTS: u64 = 1 << 40;
+
+/// The word of an element, by the generator alone.
+fn word(seed: u64, address: &Address, element: u64) -> u32 {
+    philox4x32(address.counter(element).unwrap(), key(seed))[(element % 4) as usize]
+}
+
+fn address(purpose: Purpose, step: u64, tensor: u64, pair: u64) -> Address {
+    Address::new(purpose, step, tensor, pair).unwrap()
+}
+
+/// The normals of elements from `first` on, drawn on the CPU.
+fn drawn(seed: u64, address: &Address, first: u64, count: usize) -> Vec<f32> {
+    let mut out = vec![0.0; count];
+    normals(&Device::cpu(), seed, address, first, (&mut out).into()).unwrap();
+    out
+}
+
+#[test]
+fn every_device_draws_the_normals_of_the_words() {
+    let seed = 0x0123_4567_89ab_cdef;
+    let address = address(Purpose::new(63).unwrap(), 0xdead_beef, 0xffff_fffe, 0xf_fffe);
+    for device in devices() {
+        for length in [0, 1, 2, 3, 4, 5, 7, 63, 64, 65, 1023, 1024, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 5] {
+            for (first, offset) in [(0, 0), (1, 0), (2, 1), (3, 3), (5, 1), (1 << 34, 2), (ELEMENTS - length as u64, 0)]
+            {
+                let mut out = Guarded::<f32>::new(device, &vec![0.5; length], offset);
+                normals(device, seed, &address, first, out.view_mut()).unwrap();
+                for (found, element) in out.elements().into_iter().zip(first..) {
+                    let expected = normal(word(seed, &address, element));
+                    assert_eq!(
+                        found.to_bits(),
+                        expected.to_bits(),
+                        "element {element} of {length} from {first} on at offset {offset} on {device}: {found}, not {expected}"
+                    );
+                }
+            }
+        }
+    }
+}
+
+/// A part is drawn as the whole has it there.
+#[test]
+fn parts_are_parts_of_the_whole() {
+    let address = address(Purpose::PERTURBATION, 3, 5, 7);
+    let whole = drawn(1, &address, 0, 3 * CHUNK);
+    for (first, count) in [(1, 6), (CHUNK - 3, 10), (CHUNK + 2, CHUNK), (2 * CHUNK + 1, CHUNK - 1)] {
+        assert_eq!(drawn(1, &address, first as u64, count), whole[first..first + count], "{count} from {first} on");
+    }
+}
+
+/// The layout of the counter and of the key, to the bit.
+#[test]
+fn the_counter_is_laid_out_as_written() {
+    let address = address(Purpose::new(0b10_0001).unwrap(), 0x1_8765_4321, 0x1234_5678, 0xabcde);
+    assert_eq!(
+        address.counter((0x2a_1234_5678 << 2) + 3).unwrap(),
+        [0x1234_5678, 0xabcd_e86a, 0x1234_5678, 0x8765_4321]
+    );
+    assert_eq!(key(0x0123_4567_89ab_cdef), [0x89ab_cdef, 0x0123_4567]);
+    let named = [Purpose::PARAMETER_ROUNDING, Purpose::STATE_ROUNDING, Purpose::GRADIENT_NOISE, Purpose::PERTURBATION];
+    assert_eq!(named, [0, 1, 2, 3].map(|number| Purpose::new(number).unwrap()));
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let purpose = Purpose::PERTURBATION;
+    for (refused, field, given, bits) in [
+        (Purpose::new(64).err(), "purpose", 64, 6),
+        (Address::new(purpose, 0, 0, 1 << 20).err(), "pair", 1 << 20, 20),
+        (Address::new(purpose, 0, 1 << 32, 0).err(), "tensor id", 1 << 32, 32),
+        (address(purpose, 0, 0, 0).counter(ELEMENTS).err(), "element", ELEMENTS, 40),
+    ] {
+        assert_eq!(refused.unwrap().kind(), &ErrorKind::NoiseAddress { field, given, bits });
+    }
+    for device in devices() {
+        let mut out = Buffer::zeros(device, 3).unwrap();
+        for first in [ELEMENTS - 2, u64::MAX - 1] {
+            let refused = normals(device, 0, &address(purpose, 0, 0, 0), first, out.view_mut()).unwrap_err();
+            let given = first.saturating_add(2);
+            assert_eq!(refused.kind(), &ErrorKind::NoiseAddress { field: "element", given, bits: 40 }, "{device}");
+            assert_eq!(out.to_vec().unwrap(), [0.0; 3], "{device}");
+        }
+    }
+    assert_eq!(address(purpose, 1 << 32, 0, 0), address(purpose, 0, 0, 0), "the step wraps");
+}
+
+/// What an address is made of, each part of its whole range and often at an end of it.
+fn parts() -> impl Strategy<Value = [u64; 5]> {
+    let part = |bits: u32| prop_oneof![0..1_u64 << bits, 0..3_u64, (1..3_u64).prop_map(move |n| (1 << bits) - n)];
+    (part(6), part(32), part(32), part(20), part(40)).prop_map(|(a, b, c, d, e)| [a, b, c, d, e])
+}
+
+fn counter([purpose, step, tensor, pair, element]: [u64; 5]) -> [u32; 4] {
+    address(Purpose::new(purpose).unwrap(), step, tensor, pair).counter(element).unwrap()
+}
+
+proptest! {
+    #[test]
+    fn different_addresses_have_different_counters(mut one in parts(), other in parts(), same in 0..32_u32) {
+        for part in 0..5 {
+            if same >> part & 1 == 1 {
+                one[part] = other[part];
+            }
+        }
+        let block = |parts: [u64; 5]| [parts[0], parts[1], parts[2], parts[3], parts[4] / 4];
+        prop_assert_eq!(block(one) == block(other), counter(one) == counter(other));
+    }
+
+    #[test]
+    fn no_part_reaches_into_another(parts in parts(), part in 0..5_usize) {
+        let zero = counter([0; 5]);
+        let mut alone = [0; 5];
+        alone[part] = parts[part];
+        let mut others = parts;
+        others[part] = 0;
+        let (alone, others, all) = (counter(alone), counter(others), counter(parts));
+        prop_assert_eq!(zero, [0; 4]);
+        for word in 0..4 {
+            prop_assert_eq!(alone[word] & others[word], 0);
+            prop_assert_eq!(alone[word] | others[word], all[word]);
+        }
+    }
+}
+
+/// Numbers of the statistical tests. Their seed is fixed: they fail always or never.
+const COUNT: usize = 1 << 20;
+
+/// The mean of products, which of independent standard normals has deviation 1/√n, in deviations.
+fn correlation(one: &[f32], other: &[f32]) -> f64 {
+    let sum: f64 = one.iter().zip(other).map(|(&x, &y)| f64::from(x) * f64::from(y)).sum();
+    sum / (one.len().min(other.len()) as f64).sqrt()
+}
+
+#[test]
+fn a_stream_has_the_moments_and_no_memory() {
+    let address = address(Purpose::PERTURBATION, 0, 0, 0);
+    let n = COUNT as f64;
+    let numbers = drawn(0, &address, 0, COUNT);
+    let mean = numbers.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+    let squares = numbers.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n;
+    let fourths = numbers.iter().map(|&x| f64::from(x).powi(4)).sum::<f64>() / n;
+    // Of x, x² and x⁴ the variances are 1, 2 and 96.
+    for (what, deviations) in [
+        ("mean", mean * n.sqrt()),
+        ("variance", (squares - 1.0) * (n / 2.0).sqrt()),
+        ("fourth moment", (fourths - 3.0) * (n / 96.0).sqrt()),
+    ] {
+        assert!(deviations.abs() < 4.0, "{what}: {deviations} deviations from its expectation");
+    }
+    for lag in [1, 2, 3, 4, 5, 7, 8, 16, 32, 64, 256, 1024, CHUNK] {
+        let deviations = correlation(&numbers, &numbers[lag..]);
+        assert!(deviations.abs() < 4.0, "numbers {lag} apart are correlated: {deviations} deviations");
+        let squares =
+            |numbers: &[f32]| -> Vec<f32> { numbers.iter().map(|x| (x * x - 1.0) / 2.0_f32.sqrt()).collect() };
+        let deviations = correlation(&squares(&numbers), &squares(&numbers[lag..]));
+        assert!(deviations.abs() < 4.0, "squares {lag} apart are correlated: {deviations} deviations");
+    }
+}
+
+#[test]
+fn neighbouring_streams_are_independent() {
+    let stream = |seed: u64, purpose: u64, step: u64, tensor: u64, pair: u64| {
+        drawn(seed, &address(Purpose::new(purpose).unwrap(), step, tensor, pair), 0, COUNT)
+    };
+    let first = stream(9, 2, 1, 1, 1);
+    for (what, other) in [
+        ("the next seed", stream(10, 2, 1, 1, 1)),
+        ("a seed of another high word", stream(9 | 1 << 32, 2, 1, 1, 1)),
+        ("the next purpose", stream(9, 3, 1, 1, 1)),
+        ("the next step", stream(9, 2, 2, 1, 1)),
+        ("the next tensor", stream(9, 2, 1, 2, 1)),
+        ("the next pair", stream(9, 2, 1, 1, 2)),
+        ("elements beyond 2³⁴", drawn(9, &address(Purpose::GRADIENT_NOISE, 1, 1, 1), 1 << 34, COUNT)),
+    ] {
+        for shift in 0..4 {
+            let deviations = correlation(&first, &other[shift..]);
+            assert!(deviations.abs() < 4.0, "{what}, {shift} on: {deviations} deviations");
+        }
+    }
+}
+
+/// The kernels alone, on words that no address of reach has: every row of the table, both ends.
+#[cfg(all(feature = "cuda", target_os = "linux"))]
+mod kernels {
+    use std::fs;
+    use std::path::Path;
+
+    use softcuda::{Argument, launch};
+
+    use super::*;
+
+    fn ptx() -> String {
+        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/ptx/noise.ptx")).unwrap()
+    }
+
+    fn bytes(words: &[u32]) -> Vec<u8> {
+        words.iter().flat_map(|word| word.to_le_bytes()).collect()
+    }
+
+    /// The first and last word of each row of the table, some between, their complements, and any.
+    fn telling_words() -> Vec<u32> {
+        let mut numbers = Numbers::new(seed());
+        let mut words = vec![0, 1, u32::MAX];
+        for octave in 0..32 {
+            for segment in 0..16_u64 {
+                let row = |place: u64| ((1 << 31) + (segment << 27) + place) >> octave >> 1;
+                words.extend([row(0), row((1 << 27) - 1), row(numbers.below(1 << 27) as u64)].map(|word| word as u32));
+            }
+        }
+        words.extend(words.clone().iter().map(|word| !word));
+        words.extend((0..3 * CHUNK).map(|_| numbers.below(1 << 32) as u32));
+        words
+    }
+
+    #[test]
+    fn every_row_gives_the_same_bits() {
+        let words = telling_words();
+        let mut found = vec![0; 4 * words.len()];
+        let arguments =
+            &mut [Argument::Read(&bytes(&words)), Argument::Written(&mut found), Argument::U64(words.len() as u64)];
+        let blocks = words.len().div_ceil(CHUNK) as u32;
+        launch(&ptx(), "noise_normals_of_words", [blocks, 1, 1], [256, 1, 1], arguments)
+            .unwrap_or_else(|error| panic!("{error}"));
+        for (word, found) in words.iter().zip(found.as_chunks().0) {
+            let found = f32::from_le_bytes(*found);
+            assert_eq!(found.to_bits(), normal(*word).to_bits(), "{word:#010x}: {found}, not {}", normal(*word));
+        }
+    }
+
+    #[test]
+    fn raw_words_are_the_generators() {
+        let (seed, first, count) = (0xfedc_ba98_7654_3210, (1 << 34) - 5, CHUNK + 9);
+        let address = address(Purpose::STATE_ROUNDING, 17, 0x8000_0001, 0x8_0001);
+        let expected: Vec<u32> = (first..).take(count).map(|element| word(seed, &address, element)).collect();
+        let [_, field1, field2, field3] = address.counter(0).unwrap();
+        let mut found = vec![0; 4 * count];
+        let arguments = &mut [
+            Argument::Written(&mut found),
+            Argument::U64(first),
+            Argument::U64(count as u64),
+            Argument::U64(seed),
+            Argument::U32(field1),
+            Argument::U32(field2),
+            Argument::U32(field3),
+        ];
+        launch(&ptx(), "noise_words", [2, 1, 1], [256, 1, 1], arguments).unwrap_or_else(|error| panic!("{error}"));
+        assert!(found == bytes(&expected), "the words differ");
+    }
+}
