@@ -8,27 +8,20 @@ const ROUNDS: u32 = 10;
 ///
 /// For every key it is a bijection of counters to words. Source: Salmon, Moraes, Dror and Shaw, "Parallel random numbers:
 /// as easy as 1, 2, 3" (2011).
-pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
-    philox4x32_lanes(counter.map(|word| [word]), key).map(|[word]| word)
-}
-
-/// The words of `N` counters: word `j` of counter `i` stands at `[j][i]`, before and after.
 #[inline(always)]
-pub(crate) fn philox4x32_lanes<const N: usize>(counters: [[u32; N]; 4], key: [u32; 2]) -> [[u32; N]; 4] {
-    let mut words = counters;
+pub fn philox4x32(counter: [u32; 4], key: [u32; 2]) -> [u32; 4] {
+    let mut words = counter;
     let mut key = key;
     for round in 0..ROUNDS {
         if round > 0 {
             key = [key[0].wrapping_add(WEYL[0]), key[1].wrapping_add(WEYL[1])];
         }
-        for i in 0..N {
-            let first = u64::from(MULTIPLIERS[0]) * u64::from(words[0][i]);
-            let second = u64::from(MULTIPLIERS[1]) * u64::from(words[2][i]);
-            words[0][i] = (second >> 32) as u32 ^ words[1][i] ^ key[0];
-            words[1][i] = second as u32;
-            words[2][i] = (first >> 32) as u32 ^ words[3][i] ^ key[1];
-            words[3][i] = first as u32;
-        }
+        let first = u64::from(MULTIPLIERS[0]) * u64::from(words[0]);
+        let second = u64::from(MULTIPLIERS[1]) * u64::from(words[2]);
+        words[0] = (second >> 32) as u32 ^ words[1] ^ key[0];
+        words[1] = second as u32;
+        words[2] = (first >> 32) as u32 ^ words[3] ^ key[1];
+        words[3] = first as u32;
     }
     words
 }
@@ -48,15 +41,5 @@ mod tests {
             count += 1;
         }
         assert_eq!(count, 3);
-    }
-
-    #[test]
-    fn lanes_do_not_mix() {
-        let counter = |i: u32| [i, 7 * i, !i, i << 16];
-        let counters: [[u32; 5]; 4] = std::array::from_fn(|j| std::array::from_fn(|i| counter(i as u32)[j]));
-        let words = philox4x32_lanes(counters, [1, 2]);
-        for i in 0..5 {
-            assert_eq!(words.map(|word| word[i]), philox4x32(counter(i as u32), [1, 2]), "lane {i}");
-        }
     }
 }
