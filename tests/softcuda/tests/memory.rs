@@ -82,6 +82,14 @@ impl Lanes {
         shared.store(&self.access(), &bytes_of_lanes(self.bytes), &mut Counters::default())
     }
 
+    fn begin_copy(&self, shared: &mut SharedMemory) -> Result<(), AccessError> {
+        shared.begin_copy(&self.access())
+    }
+
+    fn end_copy(&self, shared: &mut SharedMemory) -> Result<(), AccessError> {
+        shared.end_copy(&self.access(), &bytes_of_lanes(self.bytes), &mut Counters::default())
+    }
+
     fn add_shared(&self, shared: &mut SharedMemory) -> Result<[u64; 32], AccessError> {
         shared.atomic(&self.access(), &mut |_, old| Some(old + 1), &mut Counters::default())
     }

@@ -33,8 +33,6 @@ const EQUIVALENT: &[Entry] = &[
 
 /// Mutants that are wrong and that nothing tells: gaps of the checks. One that is found counts as flagged.
 const GAPS: &[Entry] = &[
-    ("pipeline", Change::Barrier, "bar.sync 0;", 1, "a copy writes when it is waited for, not from where it begins"),
-    ("own", Change::CopyWait, "cp.async.wait_group 0;", 0, "a thread reads its own word while its copy is under way"),
     ("exchange", Change::Barrier, "bar.sync 0;", 0, "warps of one block, global memory"),
     ("exchange", Change::Barrier, "bar.sync 0;", 1, "warps of one block, global memory"),
 ];
@@ -170,7 +168,7 @@ fn tell(fault: &Fault) -> String {
 
 /// Whether a fault is of the kind that a change causes, at the changed line or one that it affects.
 fn fits(mutant: &Mutant, fault: &Fault) -> bool {
-    use AccessErrorKind::{GlobalRace, Misaligned, OutOfBounds, SharedRace, Uninitialised, UseAfterFree};
+    use AccessErrorKind::{CopyInFlight, GlobalRace, Misaligned, OutOfBounds, SharedRace, Uninitialised, UseAfterFree};
     let lines: Vec<&str> = mutant.ptx.lines().collect();
     if lines[fault.line as usize - 1].trim() != fault.text.trim() {
         return false;
@@ -183,19 +181,18 @@ fn fits(mutant: &Mutant, fault: &Fault) -> bool {
     let here = fault.line == mutant.line || other == Some(mutant.line);
     let pending = matches!(fault.kind, FaultKind::CopiesPending { .. });
     match mutant.change {
-        Change::Barrier => is(&[SharedRace, GlobalRace, Uninitialised]),
+        Change::Barrier => is(&[SharedRace, GlobalRace, CopyInFlight, Uninitialised]),
         Change::WarpBarrier => is(&[SharedRace, Uninitialised]) && fault.text.contains(".shared"),
-        Change::CopyWait | Change::CopyCommit => {
-            pending || is(&[SharedRace, Uninitialised]) && fault.text.contains(".shared")
-        }
+        Change::CopyWait | Change::CopyCommit => pending || is(&[CopyInFlight]) && fault.text.contains(".shared"),
         // A store that went elsewhere is missed by a later load; a wrong pointer is used later.
         Change::Address => {
-            is(&[SharedRace, GlobalRace, Uninitialised, Misaligned, OutOfBounds]) && (here || fault.line > mutant.line)
+            is(&[SharedRace, GlobalRace, CopyInFlight, Uninitialised, Misaligned, OutOfBounds])
+                && (here || fault.line > mutant.line)
         }
         // Without its loop a copy is not waited for.
         Change::Guard => {
             let behind = fault.line.max(other.unwrap_or(0)) > mutant.line;
-            pending || is(&[SharedRace, GlobalRace, Uninitialised, Misaligned, OutOfBounds]) && behind
+            pending || is(&[SharedRace, GlobalRace, CopyInFlight, Uninitialised, Misaligned, OutOfBounds]) && behind
         }
         Change::Mask => {
             here && matches!(fault.kind, FaultKind::UnsatisfiedMask { .. } | FaultKind::ShuffleSource { .. })

@@ -57,6 +57,7 @@ impl fmt::Display for AccessErrorKind {
             Self::Misaligned => "misaligned",
             Self::Uninitialised => "uninitialised",
             Self::SharedRace => "a race in shared memory",
+            Self::CopyInFlight => "shared memory with a copy in flight",
             Self::GlobalRace => "a race between blocks",
             Self::NotAnAllocation => "not an allocation",
         })

@@ -51,6 +51,8 @@ pub enum AccessErrorKind {
     SharedRace,
     /// Two blocks, global memory, not atomic.
     GlobalRace,
+    /// The destination of a `cp.async` in shared memory, before the copy's thread waited for it.
+    CopyInFlight,
     NotAnAllocation,
 }
 
@@ -75,8 +77,7 @@ pub enum FaultKind {
         lane: u32,
         source: u32,
     },
-    /// Shared memory read before `cp.async.wait`, seen as uninitialised or a race, is an `Access`; this is a thread that
-    /// ends with copies not waited for.
+    /// A thread that ends with copies not waited for. Shared memory touched before the wait is an `Access`.
     CopiesPending {
         groups: u32,
     },

@@ -62,7 +62,7 @@ read_structs! {
 
 read_names! {
     AccessErrorKind {
-        OutOfBounds, UseAfterFree, Misaligned, Uninitialised, SharedRace, GlobalRace, NotAnAllocation,
+        OutOfBounds, UseAfterFree, Misaligned, Uninitialised, SharedRace, GlobalRace, CopyInFlight, NotAnAllocation,
     }
     Approximation { Nearest, PlusError, MinusError }
 }

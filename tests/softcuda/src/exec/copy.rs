@@ -1,5 +1,5 @@
-//! Asynchronous copies from global to shared memory. They happen when they are waited for: who reads too early sees
-//! what was there before.
+//! Asynchronous copies from global to shared memory. The bytes move when they are waited for; until then their destination
+//! is nobody's to touch.
 
 use super::access::addresses;
 use super::block::Env;
@@ -38,17 +38,27 @@ impl Copies {
     }
 
     /// Begins copies.
-    pub fn start(&mut self, step: &CopyAsync, registers: &Registers, line: u32, active: u32) {
+    pub fn start(
+        &mut self,
+        step: &CopyAsync,
+        registers: &Registers,
+        env: &mut Env<'_>,
+        active: u32,
+    ) -> Result<(), AccessError> {
         let source_bytes = step.source_bytes.map_or([step.bytes; 32], |slot| *registers.word(slot));
+        let to = addresses(registers, step.to.0, step.to.1);
+        let access = WarpAccess { addresses: &to, mask: active, bytes: step.bytes, place: &env.place };
+        env.shared.begin_copy(&access)?;
         self.list.push(Copy {
             mask: active,
             group: self.committed,
-            to: addresses(registers, step.to.0, step.to.1),
+            to,
             from: addresses(registers, step.from.0, step.from.1),
             bytes: step.bytes,
             source_bytes: source_bytes.map(|bytes| bytes.min(step.bytes)),
-            line,
+            line: env.place.line,
         });
+        Ok(())
     }
 
     /// Ends the lanes' group.
@@ -105,5 +115,5 @@ fn perform(copy: &Copy, env: &mut Env<'_>, due: u32) -> Result<(), AccessError> 
         }
     }
     let access = WarpAccess { addresses: &copy.to, mask: due, bytes: copy.bytes, place: &env.place };
-    env.shared.store(&access, &bytes, &mut env.counters)
+    env.shared.end_copy(&access, &bytes, &mut env.counters)
 }

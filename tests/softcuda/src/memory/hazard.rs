@@ -59,7 +59,7 @@ pub(super) struct Instruction {
 
 impl Instruction {
     #[inline]
-    fn lane(&self, lane: usize) -> Access {
+    pub fn lane(&self, lane: usize) -> Access {
         Access(self.first.0 + ((lane as u64) << 1))
     }
 }

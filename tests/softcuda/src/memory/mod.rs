@@ -8,6 +8,7 @@
 //! Unsafe code is in `reserve` alone: it maps the tables, and hands them out as slices of atomics.
 
 mod device;
+mod flight;
 mod global;
 mod hazard;
 mod heap;
@@ -17,11 +18,13 @@ mod record;
 mod reserve;
 mod shared;
 mod words;
+mod written;
 
 use crate::check::Place;
 pub use device::DeviceMemory;
 pub use global::GlobalAccess;
 pub use shared::SharedMemory;
+pub(crate) use written::Written;
 
 /// Device addresses begin here: just above all that a host process can map.
 pub const DEVICE_BASE: u64 = 1 << 47;

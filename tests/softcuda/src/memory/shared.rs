@@ -1,11 +1,13 @@
-use super::hazard::{Access, Hazards, Instruction};
 use std::ops::Range;
 
+use super::flight::Flights;
 use super::global::repeat;
+use super::hazard::{Access, Hazards, Instruction};
 use super::lanes::{Piece, pieces};
+use super::written::Written;
 use super::{LaneBytes, WarpAccess};
 use crate::check::{AccessError, AccessErrorKind, Toucher};
-use crate::count::{Counters, shared_traffic};
+use crate::count::{Counters, SharedTraffic, shared_traffic};
 
 /// What fresh memory is filled with.
 const FRESH: u8 = 0xCD;
@@ -19,11 +21,15 @@ const FRESH: u8 = 0xCD;
 /// synchronisation, and that a barrier of some lanes counts for the whole warp, is more than is promised; nothing ordered
 /// is ever called a race. Several lanes or warps that write one value to one place by one instruction do not race; with
 /// different values they do.
+///
+/// An asynchronous copy writes at any time from its issue ([`Self::begin_copy`]) to the wait that completes it
+/// ([`Self::end_copy`]): its issue races as a write does, and who touches its destination before the wait, the thread that
+/// issued it too, touches a copy in flight. Both are told only where races are checked.
 pub struct SharedMemory {
     bytes: Vec<u8>,
-    /// A bit a byte: it was written.
-    init: Option<Vec<u64>>,
+    init: Option<Written>,
     hazards: Option<Hazards>,
+    flights: Flights,
 }
 
 impl SharedMemory {
@@ -32,8 +38,9 @@ impl SharedMemory {
         let bytes = bytes as usize;
         Self {
             bytes: vec![FRESH; bytes],
-            init: check_initialised.then(|| vec![0; bytes.div_ceil(64)]),
+            init: check_initialised.then(|| Written::new(bytes)),
             hazards: check_races.then(|| Hazards::new(bytes)),
+            flights: Flights::default(),
         }
     }
 
@@ -41,8 +48,9 @@ impl SharedMemory {
     pub fn reset(&mut self) {
         self.bytes.fill(FRESH);
         if let Some(init) = &mut self.init {
-            init.fill(0);
+            init.reset(self.bytes.len());
         }
+        self.flights.clear();
         self.block_barrier();
     }
 
@@ -53,21 +61,9 @@ impl SharedMemory {
         bytes: &mut LaneBytes,
         count: &mut Counters,
     ) -> Result<(), AccessError> {
-        if access.mask == 0 {
-            return Ok(());
-        }
-        let instruction = self.instruction(access, false);
-        let whole = Piece::whole(access);
-        match whole {
-            Some(piece) => self.load_piece(access, &piece, instruction.as_ref(), bytes)?,
-            None => {
-                for piece in pieces(access) {
-                    self.load_piece(access, &piece, instruction.as_ref(), bytes)?;
-                }
-            }
-        }
-        shared_traffic(access, whole.is_some(), &mut count.shared);
-        Ok(())
+        self.each(access, &mut count.shared, |memory, piece, instruction| {
+            memory.load_piece(access, piece, instruction, bytes)
+        })
     }
 
     /// Writes, lane by lane in lane order; addresses count from 0.
@@ -77,21 +73,62 @@ impl SharedMemory {
         bytes: &LaneBytes,
         count: &mut Counters,
     ) -> Result<(), AccessError> {
+        self.each(access, &mut count.shared, |memory, piece, instruction| {
+            memory.store_piece(access, piece, instruction, bytes)
+        })
+    }
+
+    /// The pieces of an access, which are counted where none is refused.
+    #[inline]
+    fn each(
+        &mut self,
+        access: &WarpAccess<'_>,
+        traffic: &mut SharedTraffic,
+        mut act: impl FnMut(&mut Self, &Piece, Option<&Instruction>) -> Result<(), AccessError>,
+    ) -> Result<(), AccessError> {
         if access.mask == 0 {
             return Ok(());
         }
         let instruction = self.instruction(access, false);
         let whole = Piece::whole(access);
         match whole {
-            Some(piece) => self.store_piece(access, &piece, instruction.as_ref(), bytes)?,
-            None => {
-                for piece in pieces(access) {
-                    self.store_piece(access, &piece, instruction.as_ref(), bytes)?;
-                }
+            Some(piece) => act(self, &piece, instruction.as_ref())?,
+            None => pieces(access).try_for_each(|piece| act(self, &piece, instruction.as_ref()))?,
+        }
+        shared_traffic(access, whole.is_some(), traffic);
+        Ok(())
+    }
+
+    /// Asynchronous copies to these bytes are issued.
+    pub fn begin_copy(&mut self, access: &WarpAccess<'_>) -> Result<(), AccessError> {
+        let instruction = self.instruction(access, false);
+        for lane in lanes(access.mask) {
+            let (at, width) = (self.find(access, lane)?, access.bytes as usize);
+            self.check_flights(access, lane, at, width)?;
+            if let (Some(hazards), Some(instruction)) = (&mut self.hazards, &instruction) {
+                let result = hazards.write(at, lane..lane + 1, width, instruction, |_| false);
+                result.map_err(|(lane, other, wrote)| race(access, lane, other, wrote))?;
+                self.flights.begin(at, width, instruction.lane(lane), self.bytes.len());
             }
         }
-        shared_traffic(access, whole.is_some(), &mut count.shared);
         Ok(())
+    }
+
+    /// The same copies have been waited for: they write now.
+    ///
+    /// # Panics
+    /// If they were not issued.
+    pub fn end_copy(
+        &mut self,
+        access: &WarpAccess<'_>,
+        bytes: &LaneBytes,
+        count: &mut Counters,
+    ) -> Result<(), AccessError> {
+        if self.hazards.is_some() {
+            lanes(access.mask)
+                .for_each(|lane| self.flights.end(access.addresses[lane] as usize, access.bytes as usize));
+        }
+        self.store(access, bytes, count)
     }
 
     /// Lane by lane in lane order: `update` maps the old value (little-endian, `access.bytes` wide) to the new one, or to
@@ -114,6 +151,7 @@ impl SharedMemory {
         let width = access.bytes as usize;
         for lane in lanes(access.mask) {
             let at = self.find(access, lane)?;
+            self.check_flights(access, lane, at, width)?;
             self.check_initialised(access, lane, at)?;
             if let (Some(hazards), Some(instruction)) = (&mut self.hazards, &instruction) {
                 let result = hazards.write(at, lane..lane + 1, width, instruction, |_| false);
@@ -179,6 +217,7 @@ impl SharedMemory {
         instruction: Option<&Instruction>,
         bytes: &mut LaneBytes,
     ) -> Result<(), AccessError> {
+        self.check_piece_flights(access, piece)?;
         let width = access.bytes as usize;
         let Some(at) = self.find_piece(access, piece) else { return Err(self.refuse_piece(access, piece, true)) };
         if let (Some(hazards), Some(instruction)) = (&mut self.hazards, instruction) {
@@ -209,6 +248,7 @@ impl SharedMemory {
         instruction: Option<&Instruction>,
         bytes: &LaneBytes,
     ) -> Result<(), AccessError> {
+        self.check_piece_flights(access, piece)?;
         let width = access.bytes as usize;
         let Some(at) = self.bounds(access, piece) else { return Err(self.refuse_piece(access, piece, false)) };
         let (first, behind) = (piece.lane, piece.lane + piece.lanes);
@@ -230,6 +270,28 @@ impl SharedMemory {
         }
         self.mark(at, piece.len as usize);
         Ok(())
+    }
+
+    /// Refuses what touches the destination of a copy in flight.
+    #[inline]
+    fn check_piece_flights(&self, access: &WarpAccess<'_>, piece: &Piece) -> Result<(), AccessError> {
+        if self.flights.is_empty() {
+            return Ok(());
+        }
+        let Some(at) = self.bounds(access, piece) else { return Ok(()) };
+        self.check_flights(access, piece.lane, at, piece.len as usize)
+    }
+
+    /// The same of adjacent bytes, those of a lane and the lanes that follow.
+    #[inline]
+    fn check_flights(&self, access: &WarpAccess<'_>, lane: usize, at: usize, bytes: usize) -> Result<(), AccessError> {
+        if self.flights.is_empty() {
+            return Ok(());
+        }
+        match self.flights.find(at, bytes) {
+            Some((byte, copy)) => Err(in_flight(access, lane + byte / access.bytes as usize, copy)),
+            None => Ok(()),
+        }
     }
 
     /// Why not all lanes of a piece may touch their bytes.
@@ -268,18 +330,8 @@ impl SharedMemory {
     fn find_piece(&self, access: &WarpAccess<'_>, piece: &Piece) -> Option<usize> {
         let start = self.bounds(access, piece)?;
         let end = start + piece.len as usize;
-        if let Some(init) = &self.init {
-            let mut at = start;
-            while at < end {
-                let next = (at / 64 * 64 + 64).min(end);
-                let wanted = u64::MAX >> (64 - (next - at));
-                if !(init[at / 64] >> (at % 64)) & wanted != 0 {
-                    return None;
-                }
-                at = next;
-            }
-        }
-        Some(start)
+        let written = self.init.as_ref().is_none_or(|init| init.first_missing(start, end).is_none());
+        written.then_some(start)
     }
 
     /// Records that adjacent lanes write.
@@ -301,24 +353,15 @@ impl SharedMemory {
     #[inline]
     fn check_initialised(&self, access: &WarpAccess<'_>, lane: usize, at: usize) -> Result<(), AccessError> {
         let Some(init) = &self.init else { return Ok(()) };
-        // A lane's bytes are aligned and at most 32: one word of bits has them.
-        let wanted = u64::MAX >> (64 - access.bytes);
-        let missing = !(init[at / 64] >> (at % 64)) & wanted;
-        if missing == 0 {
-            return Ok(());
-        }
-        let detail = format!("byte {} of {} was never written", missing.trailing_zeros(), access.bytes);
+        let Some(byte) = init.first_missing(at, at + access.bytes as usize) else { return Ok(()) };
+        let detail = format!("byte {} of {} was never written", byte - at, access.bytes);
         Err(error(AccessErrorKind::Uninitialised, access, lane, detail))
     }
 
     #[inline]
     fn mark(&mut self, at: usize, bytes: usize) {
-        let Some(init) = &mut self.init else { return };
-        let mut start = at;
-        while start < at + bytes {
-            let end = (start / 64 * 64 + 64).min(at + bytes);
-            init[start / 64] |= u64::MAX >> (64 - (end - start)) << (start % 64);
-            start = end;
+        if let Some(init) = &mut self.init {
+            init.set(at, at + bytes);
         }
     }
 }
@@ -373,6 +416,13 @@ fn race(access: &WarpAccess<'_>, lane: usize, other: Access, wrote: bool) -> Acc
     let same_warp = other.thread() / 32 == access.place.warp;
     let detail = if same_warp { "no barrier of the warp between" } else { "no barrier of the block between" };
     AccessError { other: Some(toucher), ..error(AccessErrorKind::SharedRace, access, lane, detail.to_owned()) }
+}
+
+#[cold]
+fn in_flight(access: &WarpAccess<'_>, lane: usize, copy: Access) -> AccessError {
+    let other = Toucher { line: copy.line(), block: access.place.block, thread: copy.thread(), wrote: true };
+    let detail = "no wait of that thread for its copy between".to_owned();
+    AccessError { other: Some(other), ..error(AccessErrorKind::CopyInFlight, access, lane, detail) }
 }
 
 fn error(kind: AccessErrorKind, access: &WarpAccess<'_>, lane: usize, detail: String) -> AccessError {

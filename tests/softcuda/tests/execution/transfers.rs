@@ -105,13 +105,58 @@ fn asynchronous_copies() {
     expected.extend([0; 32]);
     assert_eq!(outputs(&copy("cp.async.wait_group 1;"), 32, &input, 96), expected);
     assert_eq!(outputs(&copy("cp.async.wait_all;"), 32, &input, 96), expected);
-    assert_eq!(access_error(&copy(""), 32), AccessErrorKind::Uninitialised);
-    assert_eq!(access_error(&copy("cp.async.wait_group 2;"), 32), AccessErrorKind::Uninitialised);
+    assert_eq!(access_error(&copy(""), 32), AccessErrorKind::CopyInFlight);
+    assert_eq!(access_error(&copy("cp.async.wait_group 2;"), 32), AccessErrorKind::CopyInFlight);
     let forgotten = kernel(
         ".shared .align 16 .b8 s[1024];",
         "cp.async.ca.shared.global [s], [%rd31], 4;\ncp.async.commit_group;\nret;",
     );
     assert_eq!(fault(&forgotten, 1).kind, FaultKind::CopiesPending { groups: 1 });
+}
+
+/// Between the issue of a copy and its wait nobody touches the destination.
+#[test]
+fn copies_in_flight() {
+    let copied = |before: &str, between: &str| {
+        kernel(
+            ".shared .align 16 .b8 s[512];",
+            &format!(
+                "mov.u32 %r1, s;
+                 shl.b32 %r2, %r31, 2;
+                 add.u32 %r2, %r1, %r2;
+                 xor.b32 %r3, %r2, 4;
+                 st.shared.u32 [%r2], %r31;
+                 bar.sync 0;
+                 {before}
+                 cp.async.ca.shared.global [%r2], [%rd27], 4;
+                 {between}
+                 cp.async.wait_all;
+                 bar.sync 0;
+                 ld.shared.u32 %r4, [%r3];
+                 st.global.u32 [%rd28], %r4;
+                 ret;"
+            ),
+        )
+    };
+    let input: Vec<u32> = (0..64).map(|i| i * 5 + 1).collect();
+    let expected: Vec<u32> = (0..64).map(|i| input[i ^ 1]).collect();
+    assert_eq!(outputs(&copied("", ""), 64, &input, 64), expected);
+    assert_eq!(outputs(&copied("ld.shared.u32 %r5, [%r2];", ""), 64, &input, 64), expected, "its own read before");
+    for (before, between, first, second) in [
+        ("", "ld.shared.u32 %r5, [%r2];", "ld.shared.u32 %r5", "cp.async.ca"),
+        ("", "st.shared.u32 [%r2], %r31;", "st.shared.u32 [%r2]", "cp.async.ca"),
+        ("", "atom.shared.add.u32 %r5, [%r2], 1;", "atom.shared", "cp.async.ca"),
+        ("", "bar.sync 0; ld.shared.u32 %r5, [%r3];", "ld.shared.u32 %r5", "cp.async.ca"),
+        ("", "cp.async.ca.shared.global [%r2], [%rd27], 4;", "cp.async.ca", "cp.async.ca"),
+    ] {
+        let fault = fault(&copied(before, between), 64);
+        let FaultKind::Access(error) = &fault.kind else { panic!("{fault:?}") };
+        assert_eq!(error.kind, AccessErrorKind::CopyInFlight, "{fault:?}");
+        assert!(fault.text.contains(first), "{fault:?}");
+        assert!(fault.other_text.as_ref().is_some_and(|text| text.contains(second)), "{fault:?}");
+    }
+    // A neighbour that reads before races with the issue, one that reads after meets the copy in flight.
+    assert_eq!(access_error(&copied("ld.shared.u32 %r5, [%r3];", ""), 64), AccessErrorKind::SharedRace);
 }
 
 /// An 8 × 8 matrix of halves read both ways, and its product with itself on the tensor cores.

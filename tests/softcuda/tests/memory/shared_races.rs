@@ -148,3 +148,76 @@ fn a_barrier_of_some_warps_orders_those() {
     shared.mark_initialised(128, 128);
     assert_eq!(at(128, 0).load_shared(&mut shared).unwrap()[72], 1);
 }
+
+const IN_FLIGHT: Option<AccessErrorKind> = Some(AccessErrorKind::CopyInFlight);
+
+fn copy(address: u64, warp: u32) -> Lanes {
+    Lanes::at(16, |lane| address + lane * 16).by(5, warp, 20 + warp)
+}
+
+#[test]
+fn a_copy_in_flight_is_untouched() {
+    let mut shared = shared();
+    copy(0, 1).begin_copy(&mut shared).unwrap();
+    shared.block_barrier();
+    let error = at(24, 1).load_shared(&mut shared).unwrap_err();
+    let expected = AccessError {
+        kind: AccessErrorKind::CopyInFlight,
+        address: 24,
+        bytes: 4,
+        lane: Some(0),
+        other: Some(Toucher { line: 21, block: [5, 0, 0], thread: 33, wrote: true }),
+        detail: "no wait of that thread for its copy between".to_owned(),
+    };
+    assert_eq!(error, expected);
+    // The lane is the first that touches the copy, in a piece or alone, to the byte.
+    Lanes::at(8, |lane| 512 - 16 + 8 * lane).only(!3).store_shared(&mut shared).unwrap();
+    let error = Lanes::at(8, |lane| 512 - 16 + 8 * lane).store_shared(&mut shared).unwrap_err();
+    assert_eq!((error.kind, error.lane), (AccessErrorKind::CopyInFlight, Some(0)));
+    shared.warp_barrier(0);
+    let error = Lanes::at(4, |lane| 512 + 4 * lane - if lane < 30 { 0 } else { 256 }).load_shared(&mut shared);
+    assert_eq!(error.unwrap_err().lane, Some(30));
+    for lane in 0..32 {
+        let one = Lanes::at(1, |_| 16 * lane + 5).by(5, 1, 3).only(1 << lane);
+        assert_eq!(kind(one.load_shared(&mut shared)), IN_FLIGHT, "its own thread's");
+        assert_eq!(kind(one.add_shared(&mut shared)), IN_FLIGHT);
+    }
+    assert_eq!(kind(copy(0, 1).begin_copy(&mut shared)), IN_FLIGHT);
+    copy(0, 1).only(!1).end_copy(&mut shared).unwrap();
+    assert_eq!(copy(0, 1).only(!1).load_shared(&mut shared).unwrap()[16..512], bytes_of_lanes(16)[16..512]);
+    assert_eq!(kind(copy(0, 1).load_shared(&mut shared)), IN_FLIGHT, "lane 0 has not waited");
+    assert_eq!(kind(at(16, 0).load_shared(&mut shared)), RACE, "a wait is no barrier");
+    shared.block_barrier();
+    at(16, 0).load_shared(&mut shared).unwrap();
+    copy(0, 1).only(1).end_copy(&mut shared).unwrap();
+    copy(0, 1).only(1).load_shared(&mut shared).unwrap();
+}
+
+#[test]
+fn the_issue_of_a_copy_races() {
+    for read in [true, false] {
+        let mut shared = shared();
+        if read {
+            at(0, 0).load_shared(&mut shared).unwrap();
+        } else {
+            at(0, 0).store_shared(&mut shared).unwrap();
+        }
+        let error = copy(0, 1).begin_copy(&mut shared).unwrap_err();
+        assert_eq!((kind::<()>(Err(error.clone())), error.lane), (RACE, Some(0)));
+        assert_eq!(error.other, Some(Toucher { line: 10, block: [5, 0, 0], thread: 0, wrote: !read }));
+        copy(128, 1).begin_copy(&mut shared).unwrap();
+        let error = at(64, 1).load_shared(&mut shared).unwrap_err();
+        assert_eq!((error.kind, error.lane), (AccessErrorKind::CopyInFlight, Some(16)));
+        assert_eq!(error.other.unwrap().thread, 32);
+        shared.reset();
+        at(128, 0).store_shared(&mut shared).unwrap();
+    }
+    let behind = Lanes::at(16, |lane| 4096 - 16 + lane * 16).begin_copy(&mut shared()).unwrap_err();
+    assert_eq!((behind.kind, behind.lane), (AccessErrorKind::OutOfBounds, Some(1)));
+    // Without checks of races the bytes still move at the end.
+    let mut plain = SharedMemory::new(512, true, false);
+    copy(0, 0).begin_copy(&mut plain).unwrap();
+    assert_eq!(kind(at(0, 0).load_shared(&mut plain)), Some(AccessErrorKind::Uninitialised));
+    copy(0, 0).end_copy(&mut plain).unwrap();
+    assert_eq!(at(0, 0).load_shared(&mut plain).unwrap()[..128], bytes_of_lanes(16)[..128]);
+}

@@ -336,7 +336,10 @@ pub(super) fn body(
                 env.place.line = step.line;
                 memory!(atomic(atom, registers, env, active));
             }
-            Op::CopyAsync(copy) => side.copies.start(copy, registers, step.line, active),
+            Op::CopyAsync(copy) => {
+                env.place.line = step.line;
+                memory!(side.copies.start(copy, registers, env, active));
+            }
             Op::CopyCommit => side.copies.commit(active),
             Op::CopyWait(pending) => {
                 env.place.line = step.line;
