@@ -65,7 +65,7 @@ pub struct Options {
     pub check_initialised: bool,
     /// Races in shared memory are faults.
     pub check_shared_races: bool,
-    /// Races between blocks in global memory are faults, but for cooperative launches.
+    /// Races in global memory, between blocks and between threads of a block, are faults.
     pub check_global_races: bool,
     /// Float arithmetic that ptxas may fuse is refused at load.
     pub strict_float: bool,

@@ -4,6 +4,8 @@
 mod against_a_model;
 #[path = "memory/allocations.rs"]
 mod allocations;
+#[path = "memory/block_races.rs"]
+mod block_races;
 #[path = "memory/global_races.rs"]
 mod global_races;
 #[path = "memory/refused.rs"]
@@ -17,10 +19,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use softcuda::check::{AccessError, AccessErrorKind, Place};
 use softcuda::count::Counters;
-use softcuda::memory::{DeviceMemory, GlobalAccess, LaneBytes, SharedMemory, WarpAccess};
+use softcuda::memory::{BlockMemory, DeviceMemory, GlobalAccess, LaneBytes, SharedMemory, WarpAccess};
 
 fn device() -> DeviceMemory {
-    DeviceMemory::with_reserve(1 << 30, 1 << 30)
+    device_of(1 << 30)
+}
+
+fn device_of(bytes: u64) -> DeviceMemory {
+    DeviceMemory::with_reserve(bytes, bytes)
 }
 
 fn filled(memory: &DeviceMemory, bytes: u64) -> u64 {
@@ -71,6 +77,19 @@ impl Lanes {
 
     fn add_one(&self, global: &GlobalAccess<'_>) -> Result<[u64; 32], AccessError> {
         global.atomic(&self.access(), &mut |_, old| Some(old + 1), &mut Counters::default())
+    }
+
+    fn load_in(&self, block: &mut BlockMemory<'_>) -> Result<LaneBytes, AccessError> {
+        let mut bytes = [0; 1024];
+        block.load(&self.access(), &mut bytes, &mut Counters::default()).map(|()| bytes)
+    }
+
+    fn store_in(&self, block: &mut BlockMemory<'_>) -> Result<(), AccessError> {
+        block.store(&self.access(), &bytes_of_lanes(self.bytes), &mut Counters::default())
+    }
+
+    fn add_in(&self, block: &mut BlockMemory<'_>) -> Result<[u64; 32], AccessError> {
+        block.atomic(&self.access(), &mut |_, old| Some(old + 1), &mut Counters::default())
     }
 
     fn load_shared(&self, shared: &mut SharedMemory) -> Result<LaneBytes, AccessError> {

@@ -32,10 +32,7 @@ const EQUIVALENT: &[Entry] = &[
 ];
 
 /// Mutants that are wrong and that nothing tells: gaps of the checks. One that is found counts as flagged.
-const GAPS: &[Entry] = &[
-    ("exchange", Change::Barrier, "bar.sync 0;", 0, "warps of one block, global memory"),
-    ("exchange", Change::Barrier, "bar.sync 0;", 1, "warps of one block, global memory"),
-];
+const GAPS: &[Entry] = &[];
 
 fn schedules() -> Vec<Options> {
     let base = Options { threads: 1, instruction_limit: 1 << 20, quantum: 1000, ..Options::default() };

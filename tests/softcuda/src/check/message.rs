@@ -58,7 +58,7 @@ impl fmt::Display for AccessErrorKind {
             Self::Uninitialised => "uninitialised",
             Self::SharedRace => "a race in shared memory",
             Self::CopyInFlight => "shared memory with a copy in flight",
-            Self::GlobalRace => "a race between blocks",
+            Self::GlobalRace => "a race in global memory",
             Self::NotAnAllocation => "not an allocation",
         })
     }

@@ -47,9 +47,9 @@ pub enum AccessErrorKind {
     UseAfterFree,
     Misaligned,
     Uninitialised,
-    /// Two warps of a block, shared memory, no barrier between.
+    /// Two threads of a block, shared memory, no barrier between.
     SharedRace,
-    /// Two blocks, global memory, not atomic.
+    /// Two blocks, or two threads of a block with no barrier between, global memory, not both strong.
     GlobalRace,
     /// The destination of a `cp.async` in shared memory, before the copy's thread waited for it.
     CopyInFlight,

@@ -55,9 +55,9 @@ pub fn load(
     let addresses = addresses(registers, access.base, access.offset);
     let bytes = access.element * access.parts.len() as u32;
     if access.window == Window::Generic {
-        load_generic(&addresses, active, bytes, side, env)?;
+        load_generic(access, &addresses, active, bytes, side, env)?;
     } else {
-        load_window(access.window, access.constant, &addresses, active, bytes, side, env)?;
+        load_window(access, access.window, &addresses, active, bytes, side, env)?;
     }
     match (access.element, access.parts.len()) {
         (4, 1) => unpack_words::<1>(registers, access, &env.bytes, active),
@@ -72,6 +72,7 @@ pub fn load(
 
 #[inline(never)]
 fn load_generic(
+    from: &Access,
     addresses: &[u64; 32],
     active: u32,
     bytes: u32,
@@ -79,14 +80,14 @@ fn load_generic(
     env: &mut Env<'_>,
 ) -> Result<(), AccessError> {
     for (window, group, addresses) in by_window(addresses, active) {
-        load_window(window, false, &addresses, group, bytes, side, env)?;
+        load_window(from, window, &addresses, group, bytes, side, env)?;
     }
     Ok(())
 }
 
 fn load_window(
+    from: &Access,
     window: Window,
-    constant: bool,
     addresses: &[u64; 32],
     mask: u32,
     bytes: u32,
@@ -96,10 +97,20 @@ fn load_window(
     let access = WarpAccess { addresses, mask, bytes, place: &env.place };
     match window {
         Window::Global | Window::Generic => {
-            let counters = if constant { &mut env.uncounted } else { &mut env.counters };
-            env.global.load(&access, &mut env.bytes, counters)
+            let counters = if from.constant { &mut env.uncounted } else { &mut env.counters };
+            if from.strong {
+                env.global.strong_load(&access, &mut env.bytes, counters)
+            } else {
+                env.global.load(&access, &mut env.bytes, counters)
+            }
         }
-        Window::Shared => env.shared.load(&access, &mut env.bytes, &mut env.counters),
+        Window::Shared => {
+            env.shared.load(&access, &mut env.bytes, &mut env.counters)?;
+            if from.strong {
+                env.global.acquire(env.place.warp);
+            }
+            Ok(())
+        }
         Window::Local => side.local.load(lanes(mask), addresses, bytes, &mut env.bytes),
         Window::Parameter => {
             for lane in lanes(mask) {
@@ -211,13 +222,14 @@ pub fn store(
         _ => pack(registers, access, &mut env.bytes),
     }
     if access.window == Window::Generic {
-        return store_generic(&addresses, active, bytes, side, env);
+        return store_generic(access, &addresses, active, bytes, side, env);
     }
-    store_window(access.window, &addresses, active, bytes, side, env)
+    store_window(access, access.window, &addresses, active, bytes, side, env)
 }
 
 #[inline(never)]
 fn store_generic(
+    to: &Access,
     addresses: &[u64; 32],
     active: u32,
     bytes: u32,
@@ -225,12 +237,13 @@ fn store_generic(
     env: &mut Env<'_>,
 ) -> Result<(), AccessError> {
     for (window, group, addresses) in by_window(addresses, active) {
-        store_window(window, &addresses, group, bytes, side, env)?;
+        store_window(to, window, &addresses, group, bytes, side, env)?;
     }
     Ok(())
 }
 
 fn store_window(
+    to: &Access,
     window: Window,
     addresses: &[u64; 32],
     mask: u32,
@@ -240,8 +253,16 @@ fn store_window(
 ) -> Result<(), AccessError> {
     let access = WarpAccess { addresses, mask, bytes, place: &env.place };
     match window {
+        Window::Global | Window::Generic if to.strong => {
+            env.global.strong_store(&access, &env.bytes, &mut env.counters)
+        }
         Window::Global | Window::Generic => env.global.store(&access, &env.bytes, &mut env.counters),
-        Window::Shared => env.shared.store(&access, &env.bytes, &mut env.counters),
+        Window::Shared => {
+            if to.strong {
+                env.global.release(env.place.warp);
+            }
+            env.shared.store(&access, &env.bytes, &mut env.counters)
+        }
         Window::Local => side.local.store(lanes(mask), addresses, bytes, &env.bytes),
         Window::Parameter => Err(AccessError {
             kind: AccessErrorKind::OutOfBounds,

@@ -41,8 +41,22 @@ fn within(
     };
     let access = WarpAccess { addresses, mask, bytes: step.ty.bytes(), place: &env.place };
     let old = match window {
-        Window::Global | Window::Generic => env.global.atomic(&access, &mut update, &mut env.counters)?,
-        Window::Shared => env.shared.atomic(&access, &mut update, &mut env.counters)?,
+        Window::Global | Window::Generic if step.d.is_none() => {
+            return env.global.reduce(&access, &mut update, &mut env.counters);
+        }
+        Window::Global | Window::Generic => {
+            let old = env.global.atomic(&access, &mut update, &mut env.counters)?;
+            if env.run.workspace != 0 && passes_grid(step, addresses, mask, env, &old, &b) {
+                env.run.global.grid_barrier();
+            }
+            old
+        }
+        Window::Shared => {
+            env.global.release(env.place.warp);
+            let old = env.shared.atomic(&access, &mut update, &mut env.counters)?;
+            env.global.acquire(env.place.warp);
+            old
+        }
         Window::Local | Window::Parameter => {
             let lane = mask.trailing_zeros();
             return Err(AccessError {
@@ -59,6 +73,18 @@ fn within(
         lanes(mask).for_each(|lane| registers.set(d, lane, old[lane]));
     }
     Ok(())
+}
+
+/// Whether the last block of a cooperative grid arrives at its barrier, as `cooperative_groups` write it: every block adds
+/// to the workspace's second word, all of them 2³¹.
+fn passes_grid(step: &Atomic, addresses: &[u64; 32], mask: u32, env: &Env<'_>, old: &[u64; 32], b: &[u64; 32]) -> bool {
+    let arrival = env.run.workspace + 4;
+    step.op == AtomicOp::Add
+        && step.ty.bits() == 32
+        && lanes(mask).any(|lane| {
+            let (before, after) = (old[lane] as u32, (old[lane] as u32).wrapping_add(b[lane] as u32));
+            addresses[lane] == arrival && (before ^ after) >> 31 != 0
+        })
 }
 
 /// The new value. Sums of f32 in global memory flush subnormals, as the hardware does.

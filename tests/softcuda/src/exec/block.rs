@@ -11,7 +11,7 @@ use crate::count::{Classes, Counters};
 use crate::ir::Special;
 use crate::lower::{Class, Program};
 use crate::machine::{Accumulation, Approximation};
-use crate::memory::{GlobalAccess, LaneBytes, SharedMemory};
+use crate::memory::{BlockMemory, GlobalAccess, LaneBytes, SharedMemory};
 
 /// What holds for a whole launch.
 pub struct Run<'a> {
@@ -87,7 +87,7 @@ impl Counts {
 pub struct Env<'a> {
     pub(super) run: &'a Run<'a>,
     pub(super) program: &'a Program,
-    pub(super) global: &'a GlobalAccess<'a>,
+    pub(super) global: BlockMemory<'a>,
     pub(super) shared: SharedMemory,
     pub(super) parameters: &'a [u8],
     pub(super) barriers: Barriers,
@@ -105,12 +105,14 @@ impl Env<'_> {
     pub(super) fn warp_barrier(&mut self, warp: u32) {
         self.counters.warp_barriers += 1;
         self.shared.warp_barrier(warp);
+        self.global.warp_barrier(warp);
     }
 
     /// A barrier of the block was passed.
     pub(super) fn passed_barrier(&mut self) {
         self.counters.block_barriers += 1;
         self.shared.block_barrier();
+        self.global.block_barrier();
     }
 }
 
@@ -173,7 +175,7 @@ impl<'a> Block<'a> {
         let env = Env {
             run,
             program: run.program,
-            global: run.global,
+            global: BlockMemory::new(run.global),
             shared: SharedMemory::new(shared, run.check_initialised, run.check_shared_races),
             parameters: run.parameters,
             barriers: Barriers::new(threads),

@@ -55,9 +55,7 @@ pub fn run(
     program: &Program,
     launch: &Launch<'_>,
 ) -> Result<Counters, Stop> {
-    // Blocks of a cooperative grid may be ordered by barriers of the grid, which the check for races cannot see.
-    let check_races = options.check_global_races && !launch.cooperative;
-    let global = GlobalAccess::new(memory, options.check_initialised, check_races);
+    let global = GlobalAccess::new(memory, options.check_initialised, options.check_global_races);
     let nowhere = |message: &str| Stop {
         kind: crate::check::FaultKind::Launch { code: 2, message: message.to_owned() },
         line: 0,

@@ -177,6 +177,8 @@ pub struct Access {
     pub parts: Vec<Option<Part>>,
     /// Of `.const`: not counted as traffic of global memory.
     pub constant: bool,
+    /// Volatile, relaxed, acquire or release.
+    pub strong: bool,
 }
 
 #[derive(Clone, Debug)]

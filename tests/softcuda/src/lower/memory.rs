@@ -1,14 +1,16 @@
 //! Loads, stores, atomics, asynchronous copies.
 
 use super::{Access, Atomic, CopyAsync, Initial, LoadMatrix, Lowerer, Op, Part, Place, Result, Window};
-use crate::ir::{Address, AtomicOp, Operand, Operation, Reg, Space, Symbol, Type};
+use crate::ir::{Address, AtomicOp, Operand, Operation, Ordering, Reg, Space, Symbol, Type};
 
 impl Lowerer<'_> {
     pub(super) fn memory(&mut self, operation: &Operation) -> Result<()> {
         use Operation as O;
         let op = match operation {
-            O::Load { space, ty, dst, address, .. } => return self.load(*space, *ty, dst, address),
-            O::Store { space, ty, src, address, .. } => {
+            O::Load { space, ordering, ty, dst, address } => {
+                return self.load(*space, *ordering != Ordering::Weak, *ty, dst, address);
+            }
+            O::Store { space, ordering, ty, src, address } => {
                 let places = src.iter().map(|source| self.place(source, ty.bits())).collect::<Result<Vec<_>>>()?;
                 let parts = places.into_iter().map(|place| Some(Part { place, extend: 0 })).collect();
                 let (element, parts) = self.elements(*ty, parts)?;
@@ -17,7 +19,8 @@ impl Lowerer<'_> {
                     return self.refuse("a kernel's parameters are read only");
                 }
                 let (base, offset) = self.address(address)?;
-                Op::Store(Box::new(Access { window, base, offset, element, parts, constant: false }))
+                let strong = *ordering != Ordering::Weak;
+                Op::Store(Box::new(Access { window, base, offset, element, parts, constant: false, strong }))
             }
             O::Prefetch { .. } | O::Fence => Op::Nop,
             O::Atomic { op, space, ty, dst, address, b, c, .. } => {
@@ -73,7 +76,7 @@ impl Lowerer<'_> {
         }
     }
 
-    fn load(&mut self, space: Space, ty: Type, dst: &[Option<Reg>], address: &Address) -> Result<()> {
+    fn load(&mut self, space: Space, strong: bool, ty: Type, dst: &[Option<Reg>], address: &Address) -> Result<()> {
         let window = self.window(space, address);
         if window == Window::Parameter
             && let Operand::Address(symbol, offset) = address.base
@@ -98,7 +101,7 @@ impl Lowerer<'_> {
         let (element, parts) = self.elements(ty, parts.collect())?;
         let (base, offset) = self.address(address)?;
         let constant = space == Space::Const;
-        self.emit(Op::Load(Box::new(Access { window, base, offset, element, parts, constant })));
+        self.emit(Op::Load(Box::new(Access { window, base, offset, element, parts, constant, strong })));
         Ok(())
     }
 
@@ -128,6 +131,6 @@ impl Lowerer<'_> {
     pub(super) fn cell_access(&mut self, place: Place, offset: u32, element: u32) -> Box<Access> {
         let base = self.constant_double(u64::from(offset));
         let parts = vec![Some(Part { place, extend: 0 })];
-        Box::new(Access { window: Window::Local, base, offset: 0, element, parts, constant: false })
+        Box::new(Access { window: Window::Local, base, offset: 0, element, parts, constant: false, strong: false })
     }
 }

@@ -1,4 +1,4 @@
-use super::hazard::Access;
+use super::clock::Access;
 
 /// Bytes of a mark: copies are of 4, 8 or 16 bytes, at multiples of their size.
 const MARK: usize = 4;

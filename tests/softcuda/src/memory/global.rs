@@ -1,11 +1,12 @@
-use std::sync::Arc;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Release, SeqCst};
 use std::sync::atomic::fence;
+use std::sync::{Arc, Mutex};
 
 use super::device::lock;
 use super::lanes::{self, Piece, pieces};
 use super::race::{HeldPage, Race, RaceShadow, Run};
 use super::record::{Order, Record, Touch};
+use super::scatter::Scattered;
 use super::{DeviceMemory, LaneBytes, WarpAccess, words};
 use crate::check::{AccessError, AccessErrorKind};
 use crate::count::{Counters, Traffic};
@@ -22,6 +23,8 @@ pub struct GlobalAccess<'m> {
     check_initialised: bool,
     races: Option<Arc<RaceShadow>>,
     order: Order,
+    /// Of blocks that have ended, for others.
+    scattered: Mutex<Vec<Box<Scattered>>>,
 }
 
 /// Whether an access reads, and whether it writes.
@@ -39,7 +42,30 @@ impl<'m> GlobalAccess<'m> {
         if let Some(races) = &races {
             races.next_epoch();
         }
-        Self { memory, check_initialised, races, order: Order::default() }
+        Self { memory, check_initialised, races, order: Order::default(), scattered: Mutex::default() }
+    }
+
+    /// Room for the races of a block, if they are checked.
+    pub(super) fn lend_scattered(&self) -> Option<Box<Scattered>> {
+        self.races.as_ref()?;
+        Some(lock(&self.scattered).pop().unwrap_or_else(|| Box::new(Scattered::new())))
+    }
+
+    pub(super) fn return_scattered(&self, scattered: Box<Scattered>) {
+        lock(&self.scattered).push(scattered);
+    }
+
+    /// What lies nearest to an address.
+    pub(super) fn tell(&self, address: u64, bytes: u32) -> String {
+        self.memory.tell(address, bytes.into())
+    }
+
+    /// A byte as it is, if it is allocated.
+    pub(super) fn peek(&self, address: u64) -> Option<u8> {
+        let at = self.memory.find(address, 1)?;
+        let mut byte = [0];
+        words::read(&self.memory.data, at, &mut byte);
+        Some(byte[0])
     }
 
     /// All blocks of the grid have arrived at a barrier and none has left it: accesses before are ordered before accesses
@@ -47,6 +73,7 @@ impl<'m> GlobalAccess<'m> {
     pub fn grid_barrier(&self) {
         if let Some(races) = &self.races {
             races.next_epoch();
+            self.order.clear();
         }
     }
 

@@ -7,6 +7,8 @@
 //!
 //! Unsafe code is in `reserve` alone: it maps the tables, and hands them out as slices of atomics.
 
+mod block;
+mod clock;
 mod device;
 mod flight;
 mod global;
@@ -16,15 +18,16 @@ mod lanes;
 mod race;
 mod record;
 mod reserve;
+mod scatter;
 mod shared;
 mod words;
 mod written;
 
 use crate::check::Place;
+pub use block::BlockMemory;
 pub use device::DeviceMemory;
 pub use global::GlobalAccess;
 pub use shared::SharedMemory;
-pub(crate) use written::Written;
 
 /// Device addresses begin here: just above all that a host process can map.
 pub const DEVICE_BASE: u64 = 1 << 47;

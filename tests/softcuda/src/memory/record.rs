@@ -218,6 +218,11 @@ impl Order {
         }
     }
 
+    /// What was ordered is forgotten, when no record is left to ask about.
+    pub fn clear(&self) {
+        self.blocks.iter().for_each(|shard| lock(shard).clear());
+    }
+
     /// Whether an access of another block happened before what `block` does now.
     pub fn ordered(&self, earlier: Record, block: u32) -> bool {
         if self.clock.load(Acquire) == 0 {

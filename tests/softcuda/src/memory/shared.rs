@@ -1,8 +1,9 @@
 use std::ops::Range;
 
+use super::clock::{Access, Instruction};
 use super::flight::Flights;
 use super::global::repeat;
-use super::hazard::{Access, Hazards, Instruction};
+use super::hazard::Hazards;
 use super::lanes::{Piece, pieces};
 use super::written::Written;
 use super::{LaneBytes, WarpAccess};
@@ -171,14 +172,14 @@ impl SharedMemory {
     /// A barrier of the whole block was passed: accesses before it are ordered before accesses after it.
     pub fn block_barrier(&mut self) {
         if let Some(hazards) = &mut self.hazards {
-            hazards.block_barrier();
+            hazards.clocks.block_barrier();
         }
     }
 
     /// The same for some warps: those that arrived at a barrier, whether or not they waited.
     pub fn partial_barrier(&mut self, warps: &[u32]) {
         if let Some(hazards) = &mut self.hazards {
-            hazards.partial_barrier(warps);
+            hazards.clocks.partial_barrier(warps);
         }
     }
 
@@ -186,7 +187,7 @@ impl SharedMemory {
     #[inline]
     pub fn warp_barrier(&mut self, warp: u32) {
         if let Some(hazards) = &mut self.hazards {
-            hazards.warp_barrier(warp);
+            hazards.clocks.warp_barrier(warp);
         }
     }
 

@@ -5,16 +5,16 @@ use std::collections::HashSet;
 use super::*;
 
 /// A small generator: the same numbers every time.
-struct Random(u64);
+pub struct Random(pub u64);
 
 impl Random {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
         (self.0 >> 33) % end
     }
 
     /// Addresses of a warp within `size` bytes, now and then beside them: adjacent, strided, equal or scattered.
-    fn lanes(&mut self, size: u64, wild: bool) -> Lanes {
+    pub fn lanes(&mut self, size: u64, wild: bool) -> Lanes {
         let bytes = 1 << self.below(6);
         let width = u64::from(bytes);
         let start = self.below(size / width) * width;
