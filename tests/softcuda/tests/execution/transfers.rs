@@ -114,6 +114,52 @@ fn asynchronous_copies() {
     assert_eq!(fault(&forgotten, 1).kind, FaultKind::CopiesPending { groups: 1 });
 }
 
+/// A word handed from one warp to another through global memory, with a flag.
+#[test]
+fn flags_order_warps() {
+    let handed = |set: &str, get: &str| {
+        kernel(
+            ".shared .align 4 .b8 s[4];\n.global .align 4 .b32 flag;",
+            &format!(
+                "mov.u32 %r1, 0;
+                 setp.eq.u32 %p1, %r31, 0;
+                 @%p1 st.shared.u32 [s], %r1;
+                 bar.sync 0;
+                 setp.eq.u32 %p2, %r31, 32;
+                 mov.u32 %r2, 1;
+                 mov.u32 %r3, 77;
+                 @%p2 bra GET;
+                 @!%p1 ret;
+                 st.global.u32 [%rd30], %r3;
+                 {set}
+                 ret;
+                 GET:
+                 {get}
+                 setp.eq.u32 %p3, %r4, 0;
+                 @%p3 bra GET;
+                 ld.global.u32 %r5, [%rd30];
+                 st.global.u32 [%rd30+4], %r5;
+                 ret;"
+            ),
+        )
+    };
+    let (release, acquire) = ("st.release.gpu.global.u32 [flag], %r2;", "ld.acquire.gpu.global.u32 %r4, [flag];");
+    for (set, get) in [
+        (release, acquire),
+        ("st.volatile.global.u32 [flag], %r2;", "ld.volatile.global.u32 %r4, [flag];"),
+        ("red.release.gpu.global.add.u32 [flag], 1;", "atom.acquire.gpu.global.add.u32 %r4, [flag], 0;"),
+        ("atom.shared.exch.b32 %r6, [s], 1;", "atom.shared.or.b32 %r4, [s], 0;"),
+    ] {
+        assert_eq!(outputs(&handed(set, get), 64, &[0], 2), [77, 77], "{set}");
+    }
+    for (set, get) in [("st.global.u32 [flag], %r2;", acquire), (release, "ld.global.u32 %r4, [flag];")] {
+        assert_eq!(access_error(&handed(set, get), 64), AccessErrorKind::GlobalRace, "{set}");
+    }
+    // A reduction's block learns nothing from it.
+    let blind = handed("red.global.add.u32 [flag], 1;", "red.global.add.u32 [flag], 1; mov.u32 %r4, 1;");
+    assert_eq!(access_error(&blind, 64), AccessErrorKind::GlobalRace);
+}
+
 /// Between the issue of a copy and its wait nobody touches the destination.
 #[test]
 fn copies_in_flight() {
