@@ -1,7 +1,5 @@
 //! PTX text to a module, and its checks.
 
-#[path = "front/candle.rs"]
-mod candle;
 #[path = "front/errors.rs"]
 mod errors;
 #[path = "front/forms.rs"]
