@@ -1,8 +1,8 @@
 // The default normal: one from each word. Twin of src/rng/normal.rs.
 //
 // The table lies in shared memory. The lanes of a warp look up rows of their own: constant memory would serve them one
-// after another, and the first cache would take a look-up for each line they touch, while what streams through it
-// competes for its place. A block copies 8 KiB once, from the second cache, and then meets no miss.
+// after another, and the first cache would take a pass for each line they touch, while what streams through it competes for
+// its place. A block copies 8 KiB once and then meets no miss.
 #pragma once
 #include "core/philox.cuh"
 
