@@ -12,7 +12,9 @@ use common::memory::Guarded;
 use common::software::{Alone, alone};
 use gradus::Device;
 use gradus::element::Element;
+use gradus::noise::normals;
 use gradus::optim::{Optimizer, Tensor};
+use gradus::rng::{Address, Purpose};
 use gradus::rules::{AdamW, Lion, Pair, Record, Rule, Sgd};
 use half::bf16;
 use softcuda::count::Counters;
@@ -279,4 +281,35 @@ cases! {
     lion_f32: Lion f32 f32, 20 bytes;
     lion_bf16_f32: Lion bf16 f32, 16 bytes;
     lion_bf16: Lion bf16 bf16, 14 bytes;
+}
+
+/// A launch; the normals once; the table, 8 KiB, once a block; look-ups that meet in the banks as random rows do.
+#[test]
+fn noise_costs_what_it_writes_and_a_table_a_block() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let address = Address::new(Purpose::PERTURBATION, 1, 2, 3).unwrap();
+    let blocks = 8;
+    let elements = blocks * CHUNK as u64;
+    for (first, offset) in [(0, 0), (1 << 34, 8)] {
+        let mut out = Guarded::<f32>::new(&device, &vec![0.0; elements as usize], offset);
+        let mut draw = || normals(&device, 5, &address, first, out.view_mut()).unwrap();
+        draw();
+        alone.driver.reset();
+        draw();
+        assert_eq!(alone.driver.take_fault(), None);
+        let report = alone.driver.report();
+        assert_eq!((report.host_synchronisations, report.copies), (0, Copies::default()));
+        assert_eq!(report.launches.iter().map(|launch| launch.kernel.as_str()).collect::<Vec<_>>(), ["noise_normals"]);
+        let noise = &report.kernels["noise_normals"];
+        assert_eq!((noise.launches, noise.blocks, noise.block_barriers), (1, blocks, blocks));
+        assert_eq!((noise.global_written.bytes, noise.global_written.sectors), (4 * elements, 4 * elements / SECTOR));
+        assert_eq!((noise.global_read.bytes, noise.global_read.sectors), (blocks * 8192, blocks * 8192 / SECTOR));
+        assert_eq!(noise.divergent_branches, 0);
+        let (staged, looked_up) = (blocks * 8192 / 16 / 32, elements / 32);
+        assert_eq!(noise.shared.requests, staged + looked_up);
+        let wavefronts = (noise.shared.wavefronts - 4 * staged) as f64 / looked_up as f64;
+        println!("{wavefronts:.2} wavefronts a look-up, {:?}", noise.thread_instructions);
+        assert!((9.0..10.0).contains(&wavefronts), "{wavefronts} wavefronts a look-up");
+    }
 }

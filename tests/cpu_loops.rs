@@ -12,7 +12,9 @@ use common::subjects::{Property, Subject, label, on_every_pair};
 use cpu_time::ProcessTime;
 use gradus::device::{Cpu, SimdLevel};
 use gradus::element::{Element, Real};
+use gradus::noise::normals;
 use gradus::optim::{Optimizer, Tensor};
+use gradus::rng::{Address, Purpose};
 use gradus::rules::{Pair, Record};
 use gradus::{Device, View, ViewMut};
 use rayon::prelude::*;
@@ -138,6 +140,18 @@ mod calls {
         assert!(calls_in_loops::<AdamW, f64, f64>(SimdLevel::Baseline) > 0, "calls in a loop are not counted");
 
         on_every_rule::<Uncalled>();
+    }
+
+    #[test]
+    fn noise_does_not_call_it_either() {
+        let _alone = alone();
+        let address = Address::new(Purpose::PERTURBATION, 0, 0, 0).unwrap();
+        for level in levels_above_baseline() {
+            let device = Device::Cpu(Cpu::with_simd(level).unwrap());
+            let mut out = vec![0.0; 3 * 64 + 5];
+            let calls = calls_of(|| normals(&device, 0, &address, 1, ViewMut::from(&mut out)).unwrap());
+            assert_eq!(calls, 0, "calls of fma and fmaf by noise on {device}");
+        }
     }
 }
 

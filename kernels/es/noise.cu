@@ -16,7 +16,8 @@ __device__ void fill(Out* out, uint64_t first, uint64_t count, Draw draw) {
         // Where the first one goes; beyond `count` where that would be before `out`.
         const uint64_t at = 4 * block - first;
         if (at < count && count - at >= 4 && reinterpret_cast<uint64_t>(out + at) % 16 == 0) {
-            store<4>(out + at, four);
+            // nvcc takes a Pack's store apart here, but not this one.
+            __stwb(reinterpret_cast<uint4*>(out + at), reinterpret_cast<const uint4&>(four));
         } else {
             for (int i = 0; i < 4; i++) {
                 if (at + i < count) {
