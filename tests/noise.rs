@@ -3,7 +3,6 @@
 
 mod common;
 
-use common::data::{Numbers, seed};
 use common::devices::devices;
 use common::memory::Guarded;
 use gradus::noise::normals;
@@ -193,74 +192,5 @@ fn neighbouring_streams_are_independent() {
             let deviations = correlation(&first, &other[shift..]);
             assert!(deviations.abs() < 4.0, "{what}, {shift} on: {deviations} deviations");
         }
-    }
-}
-
-/// The kernels alone, on words that no address of reach has: every row of the table, both ends.
-#[cfg(all(feature = "cuda", target_os = "linux"))]
-mod kernels {
-    use std::fs;
-    use std::path::Path;
-
-    use softcuda::{Argument, launch};
-
-    use super::*;
-
-    fn ptx() -> String {
-        fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("kernels/ptx/noise.ptx")).unwrap()
-    }
-
-    fn bytes(words: &[u32]) -> Vec<u8> {
-        words.iter().flat_map(|word| word.to_le_bytes()).collect()
-    }
-
-    /// The first and last word of each row of the table, some between, their complements, and any.
-    fn telling_words() -> Vec<u32> {
-        let mut numbers = Numbers::new(seed());
-        let mut words = vec![0, 1, u32::MAX];
-        for octave in 0..32 {
-            for segment in 0..16_u64 {
-                let row = |place: u64| ((1 << 31) + (segment << 27) + place) >> octave >> 1;
-                words.extend([row(0), row((1 << 27) - 1), row(numbers.below(1 << 27) as u64)].map(|word| word as u32));
-            }
-        }
-        words.extend(words.clone().iter().map(|word| !word));
-        words.extend((0..3 * CHUNK).map(|_| numbers.below(1 << 32) as u32));
-        words
-    }
-
-    #[test]
-    fn every_row_gives_the_same_bits() {
-        let words = telling_words();
-        let mut found = vec![0; 4 * words.len()];
-        let arguments =
-            &mut [Argument::Read(&bytes(&words)), Argument::Written(&mut found), Argument::U64(words.len() as u64)];
-        let blocks = words.len().div_ceil(CHUNK) as u32;
-        launch(&ptx(), "noise_normals_of_words", [blocks, 1, 1], [256, 1, 1], arguments)
-            .unwrap_or_else(|error| panic!("{error}"));
-        for (word, found) in words.iter().zip(found.as_chunks().0) {
-            let found = f32::from_le_bytes(*found);
-            assert_eq!(found.to_bits(), normal(*word).to_bits(), "{word:#010x}: {found}, not {}", normal(*word));
-        }
-    }
-
-    #[test]
-    fn raw_words_are_the_generators() {
-        let (seed, first, count) = (0xfedc_ba98_7654_3210, (1 << 34) - 5, CHUNK + 9);
-        let address = address(Purpose::STATE_ROUNDING, 17, 0x8000_0001, 0x8_0001);
-        let expected: Vec<u32> = (first..).take(count).map(|element| word(seed, &address, element)).collect();
-        let [_, field1, field2, field3] = address.counter(0).unwrap();
-        let mut found = vec![0; 4 * count];
-        let arguments = &mut [
-            Argument::Written(&mut found),
-            Argument::U64(first),
-            Argument::U64(count as u64),
-            Argument::U64(seed),
-            Argument::U32(field1),
-            Argument::U32(field2),
-            Argument::U32(field3),
-        ];
-        launch(&ptx(), "noise_words", [2, 1, 1], [256, 1, 1], arguments).unwrap_or_else(|error| panic!("{error}"));
-        assert!(found == bytes(&expected), "the words differ");
     }
 }
