@@ -263,8 +263,7 @@ fn optimizer<T: Pair<T> + Real>(
     let mut hyper = file.hyper()?;
     let maximize = hyper.switch("maximize")?.unwrap_or(false);
     let settings = (method.settings)(hyper)?.finish()?;
-    let made = by_name(method.rule, &settings)
-        .and_then(|rule| Group::new(rule).maximize(maximize).optimizer(device));
+    let made = by_name(method.rule, &settings).and_then(|rule| Group::new(rule).maximize(maximize).optimizer(device));
     made.map_err(|error| error.to_string())
 }
 

@@ -53,8 +53,8 @@ pub(super) fn log2_sum_f64(a: f64) -> Sum<f64> {
     let subnormal = a < 2.2250738585072014e-308;
     let w = to_bits(select(subnormal, a * 18014398509481984.0, a)) + 0x00095f619980c433;
     let m: f64 = from_bits((w & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd);
-    let k = from_bits::<f64>((w >> 52) | 0x4330000000000000)
-        - select(subnormal, 4503599627371573.0, 4503599627371519.0);
+    let k =
+        from_bits::<f64>((w >> 52) | 0x4330000000000000) - select(subnormal, 4503599627371573.0, 4503599627371519.0);
 
     let f = m - 1.0;
     let d = m + 1.0;
@@ -112,8 +112,8 @@ pub(super) fn ln_f32(x: f32) -> f32 {
 pub(super) fn ln_f64(x: f64) -> f64 {
     let l = log2_sum_f64(abs(x));
     let h = l.high * 0.6931471805599453;
-    let sum = h
-        + (fma(l.high, 0.6931471805599453, -h) + fma(l.high, 2.3190468138462996e-17, l.low * 0.6931471805599453));
+    let sum =
+        h + (fma(l.high, 0.6931471805599453, -h) + fma(l.high, 2.3190468138462996e-17, l.low * 0.6931471805599453));
     let finite = select(abs(h) < from_bits(0x7ff0000000000000), sum, h);
     select(x < 0.0, from_bits(0x7ff8000000000000), finite)
 }

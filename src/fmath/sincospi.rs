@@ -38,10 +38,7 @@ pub(super) fn sincospi_f32(x: f32) -> SinCos<f32> {
     let sine = from_bits::<f32>(to_bits(select(odd, c, s)) ^ ((q & 2) << 30) ^ (to_bits(x) & 0x80000000));
     let cosine = from_bits::<f32>(to_bits(select(odd, s, c)) ^ (((q + 1) & 2) << 30));
     // Zeros: those of the sine have the sign of x, those of the cosine none.
-    SinCos {
-        sin: select(sine == 0.0, from_bits(to_bits(x) & 0x80000000), sine),
-        cos: cosine + 0.0,
-    }
+    SinCos { sin: select(sine == 0.0, from_bits(to_bits(x) & 0x80000000), sine), cos: cosine + 0.0 }
 }
 
 #[inline(always)]
@@ -72,8 +69,5 @@ pub(super) fn sincospi_f64(x: f64) -> SinCos<f64> {
     let odd = (q & 1) == 1;
     let sine = from_bits::<f64>(to_bits(select(odd, c, s)) ^ ((q & 2) << 62) ^ (to_bits(x) & 0x8000000000000000));
     let cosine = from_bits::<f64>(to_bits(select(odd, s, c)) ^ (((q + 1) & 2) << 62));
-    SinCos {
-        sin: select(sine == 0.0, from_bits(to_bits(x) & 0x8000000000000000), sine),
-        cos: cosine + 0.0,
-    }
+    SinCos { sin: select(sine == 0.0, from_bits(to_bits(x) & 0x8000000000000000), sine), cos: cosine + 0.0 }
 }

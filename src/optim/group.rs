@@ -114,7 +114,10 @@ impl<R: Rule> Group<R> {
         let Some(lookahead) = self.lookahead else { return Ok(()) };
         lookahead.check()?;
         if lookahead.momentum != Momentum::Keep && R::MOMENTUM.is_none() {
-            return Err(Error::setting("Lookahead", format!("the rule {} has no momentum to reset or pull back", R::NAME)));
+            return Err(Error::setting(
+                "Lookahead",
+                format!("the rule {} has no momentum to reset or pull back", R::NAME),
+            ));
         }
         Ok(())
     }

@@ -62,7 +62,8 @@ impl<P: Element> Content<P> {
         let zeros = || vec![P::Real::from_f64(0.0); self.parameter.len()];
         let pulls = group.lookahead.is_some_and(|lookahead| lookahead.momentum == Momentum::Pullback);
         let Around { collected, average, slow_begun, slow, momentum } = &mut self.around;
-        for (array, wanted) in [(&mut *average, group.average.is_some()), (slow, group.lookahead.is_some()), (momentum, pulls)]
+        for (array, wanted) in
+            [(&mut *average, group.average.is_some()), (slow, group.lookahead.is_some()), (momentum, pulls)]
         {
             match wanted {
                 true => drop(array.get_or_insert_with(zeros)),
@@ -127,7 +128,8 @@ impl<P: Element> Content<P> {
             };
             let g = R::Gradient::new(descended(*g), other, extra.is_some());
             let is_stateless = R::is_stateless(&hyper);
-            let mut state = R::State::from_fn(|k| if is_stateless { P::Real::from_f64(0.0) } else { self.states[k][i] });
+            let mut state =
+                R::State::from_fn(|k| if is_stateless { P::Real::from_f64(0.0) } else { self.states[k][i] });
             *p = P::store(R::update(&scalars, p.load(), g, &mut state));
             if !is_stateless {
                 for (k, states) in self.states.iter_mut().enumerate() {

@@ -21,8 +21,7 @@ pub enum Function {
 }
 
 impl Function {
-    pub const ALL: [Self; 7] =
-        [Self::Exp, Self::Ln, Self::Log2, Self::Pow, Self::Tanh, Self::Sinpi, Self::Cospi];
+    pub const ALL: [Self; 7] = [Self::Exp, Self::Ln, Self::Log2, Self::Pow, Self::Tanh, Self::Sinpi, Self::Cospi];
 
     pub const fn name(self) -> &'static str {
         match self {

@@ -127,7 +127,8 @@ mod tests {
         assert_eq!(out_of_phase[6], 2 | 1 << 32);
         let missing = row(Bound { gradient: None, ..bound }, kept());
         assert_eq!((missing[1], missing[6]), (0, 2));
-        let surrounded = row(Bound { extra: Some(0x5018), ..bound }, Kept { around: [Some(0x6010), None, None], ..kept() });
+        let surrounded =
+            row(Bound { extra: Some(0x5018), ..bound }, Kept { around: [Some(0x6010), None, None], ..kept() });
         assert_eq!((surrounded[2], surrounded[6], surrounded[7]), (0x5018, 2 | 3 << 32, 0x6010));
         let beside = row(Bound { extra: Some(0x501a), ..bound }, kept());
         assert_eq!(beside[6], 2 | 1 << 32);
