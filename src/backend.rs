@@ -11,7 +11,8 @@ use crate::step;
 /// Elements of a chunk: the unit of work of a CUDA block and of a CPU task, and of every partial sum.
 pub(crate) const CHUNK: u64 = 16384;
 
-/// Chunks begin at multiples of this many elements of memory, so that no two chunks share a sector (32 bytes).
+/// Chunks begin at multiples of this many elements of memory, which fill whole sectors (32 bytes) of every type: no two
+/// chunks share a sector, and on CUDA neither do two requests of a chunk.
 #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "ordinary memory is cut at phase 0"))]
 pub(crate) const CHUNK_PHASE: u64 = 16;
 

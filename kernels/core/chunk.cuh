@@ -6,18 +6,21 @@
 constexpr uint32_t CHUNK = 16384;  // elements a chunk, at most
 constexpr uint32_t THREADS = 256;  // a block
 
+// Elements that fill whole sectors (32 bytes) of every type.
+constexpr uint32_t CHUNK_PHASE = 16;
+
 // Elements a thread and access: 16 bytes of the arithmetic type.
 template <class Real> constexpr int RUN = 16 / sizeof(Real);
 
-// Elements [start, start + length) of a tensor. Every chunk but a tensor's first starts on a multiple of 16 elements,
-// counted from address 0 of the parameter's type. A chunk without elements names no tensor.
+// Elements [start, start + length) of a tensor. Every chunk but a tensor's first starts on a multiple of CHUNK_PHASE
+// elements, counted from address 0 of the parameter's type. A chunk without elements names no tensor.
 struct Chunk {
     uint32_t tensor, length;
     uint64_t start;
 };
 
 constexpr uint32_t HAS_GRADIENT = 1;
-constexpr uint32_t IN_PHASE = 2;      // all arrays share the parameter's element phase modulo RUN
+constexpr uint32_t IN_PHASE = 2;      // all arrays share the parameter's element phase modulo RUN: runs are aligned in each
 constexpr uint32_t IS_STATELESS = 4;  // the rule's states are neither read nor written; their addresses are 0
 
 template <int STATES> struct Tensor {

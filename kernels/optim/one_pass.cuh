@@ -186,10 +186,12 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, uin
         return;
     }
 
-    // The head ends at the parameter's first aligned run; a chunk whose arrays are out of phase is all head.
-    const uint32_t phase = reinterpret_cast<uint64_t>(pass.parameter) / sizeof(P) % N;
-    const uint32_t head = (tensor.flags & IN_PHASE) ? min(chunk.length, (N - phase) % N) : chunk.length;
-    const uint32_t body = (chunk.length - head) / N * N;
+    // The body is whole blocks of CHUNK_PHASE elements of the parameter's memory, so that in a shared phase no two
+    // requests share a sector; head and tail make one request. A chunk whose arrays are out of phase is all head.
+    const uint32_t phase = reinterpret_cast<uint64_t>(pass.parameter) / sizeof(P) % CHUNK_PHASE;
+    const bool in_phase = (tensor.flags & IN_PHASE) != 0;
+    const uint32_t head = in_phase ? min(chunk.length, (CHUNK_PHASE - phase) % CHUNK_PHASE) : chunk.length;
+    const uint32_t body = (chunk.length - head) / CHUNK_PHASE * CHUNK_PHASE;
 
     uint32_t at = head + threadIdx.x * N;
     for (uint32_t left = body; left >= BATCH; left -= BATCH) {

@@ -23,7 +23,8 @@
 //! gradient (read), A state arrays (read, written), each aligned to its element and none overlapping another. Every chunk
 //! names a row, lies inside its length, and shares no element with another chunk; all but a tensor's first begin at a
 //! multiple of 16 elements of the parameter's memory. A row claims IN_PHASE only where all its arrays' addresses, counted
-//! in elements, agree modulo 16 / size of `T`.
+//! in elements, agree modulo 16 / size of `T`: the kernel then accesses runs of so many elements. Where they agree modulo 16,
+//! as states do that were allocated for the parameter's address, it moves no sector twice.
 
 #![allow(unsafe_code)]
 

@@ -8,7 +8,7 @@ use crate::step;
 
 /// The flag of a row whose tensor has a gradient.
 const HAS_GRADIENT: u64 = 1;
-/// The flag of a row whose arrays share their element phase.
+/// The flag of a row whose arrays share their element phase modulo a run: runs are aligned in each.
 const IN_PHASE: u64 = 2;
 /// The flag of a row whose states are not touched.
 const IS_STATELESS: u64 = 4;
@@ -82,7 +82,7 @@ pub(super) fn chunk_rows<P: Element>(tensor: usize, slot: &Slot, bound: &Bound) 
         .map(move |chunk| [tensor as u64 | (chunk.end - chunk.start) << 32, chunk.start])
 }
 
-/// Elements of one allocation for the state arrays of a tensor, each in the parameter's phase.
+/// Elements of one allocation for the state arrays of a tensor, each in the parameter's phase modulo [`CHUNK_PHASE`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StateLayout {
     /// Elements from the start of an array to the start of the next.
