@@ -161,9 +161,9 @@ extern "C" __global__ void __launch_bounds__(THREADS)
             text,
             r#"
 extern "C" __global__ void __launch_bounds__(THREADS)
-{module}_{parameter}_{gradient}(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps,
+{module}_{parameter}_{gradient}(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
     const RealOf<{parameter}>* scalars) {{
-    one_pass<Rule, {parameter}, {gradient}>(chunks, tensors, steps, scalars);
+    one_pass<Rule, {parameter}, {gradient}>(chunks, tensors, groups, steps, scalars);
 }}
 "#
         )

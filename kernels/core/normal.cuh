@@ -58,4 +58,19 @@ class Normal {
     __device__ float element(const Address& address, uint64_t element) const {
         return (*this)(address.word(element));
     }
+
+    // The normals of N elements from `first` on; of one counter where N divides `first`.
+    template <int N> __device__ void run(const Address& address, uint64_t first, float (&out)[N]) const {
+        if (N == 4 && first % 4 == 0) {
+            float four[4];
+            block(address, first / 4, four);
+            for (int i = 0; i < N; i++) {
+                out[i] = four[i];
+            }
+            return;
+        }
+        for (int i = 0; i < N; i++) {
+            out[i] = element(address, first + i);
+        }
+    }
 };

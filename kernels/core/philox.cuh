@@ -29,6 +29,10 @@ __device__ inline Words philox4x32(Words counter, uint64_t seed) {
     return words;
 }
 
+// What numbers are drawn for.
+constexpr uint32_t PURPOSE_SHIFT = 6;
+constexpr uint32_t GRADIENT_NOISE = 2;
+
 // Where a tensor's random numbers stand: counter words 1 to 3 of its block 0, and the seed.
 struct Address {
     uint32_t field[3];

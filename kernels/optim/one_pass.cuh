@@ -2,8 +2,22 @@
 #pragma once
 #include "core/chunk.cuh"
 #include "core/gradient.cuh"
+#include "core/normal.cuh"
 #include "core/pack.cuh"
 #include "optim/tick.cuh"
+
+// The noise of a tensor's elements that no array gives. All threads of a block make it together.
+struct Noise {
+    Normal normal;
+    Address address;
+    uint64_t first;  // the element of the unsharded tensor that the chunk begins with
+
+    __device__ void begin(const double* group, uint64_t id, uint64_t step) {
+        const auto around = read_record<Around::Hyper>(group);
+        address = {{GRADIENT_NOISE << PURPOSE_SHIFT, uint32_t(id), uint32_t(step)}, uint64_t(around.seed)};
+    }
+};
+struct NoNoise {};
 
 template <class Rule, class P, class G> struct OnePass {
     using Real = RealOf<P>;
@@ -26,6 +40,7 @@ template <class Rule, class P, class G> struct OnePass {
     bool has_no_state;
     Real gradient_scale;
     Scalars scalars;
+    std::conditional_t<EXTRA<Rule> == Extra::NOISE, Noise, NoNoise> noise;
 
     __device__ bool is_stateless() const { return MAY_BE_STATELESS && has_no_state; }
 
@@ -108,6 +123,12 @@ template <class Rule, class P, class G> struct OnePass {
             }
         }
         for (int r = 0; r < RUNS; r++) {
+            float drawn[N];
+            if constexpr (EXTRA<Rule> == Extra::NOISE) {
+                if (extra == nullptr) {
+                    noise.normal.template run<N>(noise.address, noise.first + at + r * STRIDE, drawn);
+                }
+            }
             for (int i = 0; i < N; i++) {
                 State values;
                 for (int k = 0; k < STATES<Rule>; k++) {
@@ -120,6 +141,8 @@ template <class Rule, class P, class G> struct OnePass {
                         if constexpr (EXTRA<Rule> == Extra::SECOND) {
                             other = gradient_scale * other;
                         }
+                    } else if constexpr (EXTRA<Rule> == Extra::NOISE) {
+                        other = Real(drawn[i]);
                     }
                 }
                 const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
@@ -144,7 +167,8 @@ template <class Rule, class P, class G> struct OnePass {
 };
 
 template <class Rule, class P, class G>
-__device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps, const RealOf<P>* scalars) {
+__device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
+                         const RealOf<P>* scalars) {
     using Real = RealOf<P>;
     constexpr uint32_t N = RUN<Real>;
     constexpr uint32_t RUNS = 2;
@@ -170,6 +194,10 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, uin
     pass.extra = tensor.extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor.extra) + chunk.start;
     for (int k = 0; k < STATES<Rule>; k++) {
         pass.state[k] = reinterpret_cast<Real*>(tensor.state[k]) + chunk.start;
+    }
+    if constexpr (EXTRA<Rule> == Extra::NOISE) {
+        pass.noise.begin(groups + uint64_t(tensor.group) * GROUP_ROW<Rule>, tensor.id, steps[1 + chunk.tensor]);
+        pass.noise.first = tensor.first + chunk.start;
     }
     pass.row = scalars + uint64_t(chunk.tensor) * SCALARS_ROW<Rule>;
     const auto around = read_record<Around::Scalars<Real>>(pass.row);

@@ -5,6 +5,7 @@ use crate::device::Place;
 use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{View, ViewMut};
+use crate::rng::{Address, Purpose};
 use crate::rules::{Extra, Gradient, Rule};
 
 /// Counts, lengths and devices of a step's arguments.
@@ -46,6 +47,23 @@ pub(super) fn extras<R: Rule, P: Element, G: Element>(
     count(what.1, extras.len(), tensors.len())?;
     let mut each = tensors.iter().zip(extras).enumerate();
     each.try_for_each(|(position, (tensor, extra))| read(place, what.0, position, tensor, extra))
+}
+
+/// Whether every element for which a step must draw noise has an address.
+pub(super) fn noise<R: Rule, P: Element, G: Element>(
+    tensors: &[Listed],
+    gradients: &[Option<View<'_, G>>],
+    extras: &[Option<View<'_, G>>],
+) -> Result<()> {
+    if <R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA != Extra::Noise {
+        return Ok(());
+    }
+    for (position, (tensor, gradient)) in tensors.iter().zip(gradients).enumerate() {
+        if gradient.is_some() && extras.get(position).is_none_or(Option::is_none) {
+            Address::new(Purpose::GRADIENT_NOISE, 0, tensor.id, 0)?.covers(tensor.first, tensor.length)?;
+        }
+    }
+    Ok(())
 }
 
 /// Length and device of an array that a step may be given for a tensor.

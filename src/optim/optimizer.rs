@@ -194,9 +194,13 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// Steps as [`step`](Self::step) does, with another array for each tensor: the second gradient of a rule that takes one, or
     /// the noise of a rule that would draw it.
     ///
-    /// `extras` stand in the order of [`tensors`](Self::tensors), `[length]` each, or there are none at all.
+    /// `extras` stand in the order of [`tensors`](Self::tensors), `[length]` each, or there are none at all. Noise that is not
+    /// given is [`normal`](crate::rng::normal) of the words at purpose [`GRADIENT_NOISE`](crate::rng::Purpose::GRADIENT_NOISE),
+    /// the tensor's step (the first is 1), its id, its elements and the group's [`seed`](Group::seed): the same bits on every
+    /// device and for every sharding.
     ///
-    /// Errors: as [`step`](Self::step); arrays for a rule that has no use for them.
+    /// Errors: as [`step`](Self::step); arrays for a rule that has no use for them; noise to draw for a tensor whose id is
+    /// 2³² or more or whose elements reach beyond 2⁴⁰.
     pub fn step_with(
         &mut self,
         parameters: &mut [ViewMut<'_, P>],
@@ -207,6 +211,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         if !extras.is_empty() {
             check::extras::<R, P, G>(self.device.place(), &self.tensors, extras)?;
         }
+        check::noise::<R, P, G>(&self.tensors, gradients, extras)?;
         self.backend.step(parameters, gradients, extras)
     }
 

@@ -12,5 +12,5 @@ mod philox;
 pub(crate) use address::BLOCK;
 pub use address::{Address, Purpose, key};
 pub use normal::normal;
-pub(crate) use normal::normals;
+pub(crate) use normal::{BATCH, normals};
 pub use philox::philox4x32;

@@ -4,6 +4,7 @@ use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
 
 use crate::element::{Element, Real};
+use crate::rng::{self, Address};
 use crate::rules::{Extra, Gradient, MAX_STATES, Record, Rule};
 use crate::step::{self, SLOW, averaged, pulled_back, synchronised};
 
@@ -21,6 +22,8 @@ pub(super) struct OnePass<'a, R: Rule, P: Element, G: Element> {
     pub(super) gradient: &'a [G],
     /// The rule's second gradient or noise, if the step is given one.
     pub(super) extra: Option<&'a [G]>,
+    /// What a rule that takes noise draws where it is given none.
+    pub(super) noise: Option<Noise>,
     /// Those that the tensor has; the others are empty.
     pub(super) arrays: [&'a mut [P::Real]; MAX_ARRAYS],
 }
@@ -32,6 +35,36 @@ pub(super) struct Scalars<R: Rule, T: Real> {
     pub(super) is_stateless: bool,
 }
 
+/// The numbers of a tensor's elements from one on, as functions of their addresses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Noise {
+    pub(super) key: [u32; 2],
+    pub(super) address: Address,
+    /// The first element, counted from that of the unsharded tensor.
+    pub(super) element: u64,
+}
+
+impl Noise {
+    /// The noise of the elements that are `count` further.
+    pub(super) fn behind(self, count: usize) -> Self {
+        Self { element: self.element + count as u64, ..self }
+    }
+
+    /// The numbers of the first [`BLOCK`] elements.
+    #[inline(always)]
+    fn block(&self) -> [f32; BLOCK] {
+        const { assert!(BLOCK == rng::BATCH) };
+        let (counter, skip) = (self.element / rng::BLOCK, (self.element % rng::BLOCK) as usize);
+        let mut numbers = rng::normals(self.key, &self.address, counter);
+        if skip > 0 {
+            let behind = rng::normals(self.key, &self.address, counter + BLOCK as u64 / rng::BLOCK);
+            numbers.rotate_left(skip);
+            numbers[BLOCK - skip..].copy_from_slice(&behind[..skip]);
+        }
+        numbers
+    }
+}
+
 /// The state of a block: a column of each field.
 type Columns<R, T> = <<R as Rule>::State<T> as Record<T>>::Of<[T; BLOCK]>;
 
@@ -40,14 +73,15 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for OnePass<'_, R
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { scalars, parameter, gradient, mut extra, mut arrays } = self;
+        let Self { scalars, parameter, gradient, mut extra, mut noise, mut arrays } = self;
         let (parameters, parameter_tail) = parameter.as_chunks_mut();
         let (gradients, gradient_tail) = gradient.as_chunks();
 
         for (p, g) in parameters.iter_mut().zip(gradients) {
             let mut arrays = arrays.each_mut().map(|array| array.split_off_mut(..BLOCK).unwrap_or_default());
             let extra = extra.as_mut().and_then(|extra| extra.split_off(..BLOCK));
-            scalars.block::<P, G>(p, g, extra.and_then(|extra| extra.as_array()), &mut arrays);
+            scalars.block::<P, G>(p, g, extra.and_then(|extra| extra.as_array()), noise, &mut arrays);
+            noise = noise.map(|noise| noise.behind(BLOCK));
         }
         let count = parameter_tail.len();
         if count > 0 {
@@ -64,7 +98,7 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for OnePass<'_, R
                     *column = &mut [];
                 }
             }
-            scalars.block::<P, G>(&mut p, &g, extra.as_ref(), &mut padded);
+            scalars.block::<P, G>(&mut p, &g, extra.as_ref(), noise, &mut padded);
             parameter_tail.copy_from_slice(&p[..count]);
             for (array, column) in arrays.iter_mut().zip(&columns) {
                 array.copy_from_slice(&column[..array.len()]);
@@ -96,6 +130,7 @@ impl<R: Rule, T: Real> Scalars<R, T> {
         p: &mut [P; BLOCK],
         g: &[G; BLOCK],
         extra: Option<&[G; BLOCK]>,
+        noise: Option<Noise>,
         arrays: &mut [&mut [T]; MAX_ARRAYS],
     ) {
         let zero = T::from_f64(0.0);
@@ -117,7 +152,10 @@ impl<R: Rule, T: Real> Scalars<R, T> {
         match <R::Gradient<T> as Gradient<T>>::EXTRA {
             Extra::None => {}
             Extra::Second => load(&mut extras, extra, |second| scale * second),
-            Extra::Noise => load(&mut extras, extra, |noise| noise),
+            Extra::Noise => match noise {
+                Some(noise) => extras = noise.block().map(|number| T::from_f64(f64::from(number))),
+                None => load(&mut extras, extra, |noise| noise),
+            },
         }
         for i in 0..BLOCK {
             let mut state = R::State::gather(&columns, i);

@@ -2,13 +2,14 @@
 
 use rayon::prelude::*;
 
-use super::one_pass::{MAX_ARRAYS, OnePass, Scalars};
+use super::one_pass::{MAX_ARRAYS, Noise, OnePass, Scalars};
 use crate::backend::{Backend, Bound, CHUNK, Settings, Slot, TensorState, carried, check_memory};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
 use crate::memory::{Read, View, ViewMut, Written, zeros};
-use crate::rules::{MAX_STATES, Pair, Record, Rule};
+use crate::rng::{Address, Purpose, key};
+use crate::rules::{Extra, Gradient, MAX_STATES, Pair, Record, Rule};
 use crate::step;
 
 /// The tensors of an optimizer in ordinary memory.
@@ -50,6 +51,16 @@ impl<R: Rule, T: Real> Tensor<R, T> {
         }
         self.around.forget(wanted);
         Ok(())
+    }
+
+    /// The noise of the step just ticked, if the rule takes some.
+    fn noise(&self, around: &step::Hyper<f64>) -> Option<Noise> {
+        let Slot { id, first, .. } = self.slot;
+        let drawn = || Address::new(Purpose::GRADIENT_NOISE, self.steps, id, 0);
+        match <R::Gradient<T> as Gradient<T>>::EXTRA {
+            Extra::Noise => Some(Noise { key: key(around.seed as u64), address: drawn().ok()?, element: first }),
+            Extra::None | Extra::Second => None,
+        }
     }
 
     fn carried(&self) -> Vec<f64> {
@@ -124,13 +135,16 @@ where
         let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
         arguments.into_par_iter().enumerate().for_each(|(position, (tensor, parameter, gradient))| {
             let Some(gradient) = gradient else { return };
-            let scalars = tick(tensor, &groups[tensor.slot.group], step);
+            let group = &groups[tensor.slot.group];
+            let scalars = tick(tensor, group, step);
+            let noise = if extra(position).is_none() { tensor.noise(&group.around) } else { None };
             let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
             let pass = OnePass {
                 scalars: &scalars,
                 parameter: host_mut(parameter),
                 gradient: host(gradient),
                 extra: extra(position),
+                noise,
                 arrays: std::array::from_fn(|_| arrays.next().unwrap_or_default()),
             };
             pass.run(cpu);
@@ -206,11 +220,14 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> OnePass<'_, R, P, G> {
 
     /// Splits the first `count` elements off.
     fn split_off(&mut self, count: usize) -> Self {
+        let noise = self.noise;
+        self.noise = noise.map(|noise| noise.behind(count));
         Self {
             scalars: self.scalars,
             parameter: self.parameter.split_off_mut(..count).unwrap_or_default(),
             gradient: self.gradient.split_off(..count).unwrap_or_default(),
             extra: self.extra.as_mut().and_then(|extra| extra.split_off(..count)),
+            noise,
             arrays: self.arrays.each_mut().map(|array| array.split_off_mut(..count).unwrap_or_default()),
         }
     }

@@ -145,7 +145,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
 
         let blocks = tables.chunk_count as u32;
         let mut update = cuda.stream().launch_builder(&self.update);
-        update.arg(&tables.chunks).arg(&tables.tensors);
+        update.arg(&tables.chunks).arg(&tables.tensors).arg(&self.groups);
         update.arg(&mut self.counters.steps).arg(&self.counters.scalars);
         // SAFETY: the contract of `<rule>_<parameter>_<gradient>` in src/cuda/mod.rs. The step's arguments were
         // checked for length and device, `check_memory` for overlap and alignment, and their views are borrowed
