@@ -59,6 +59,10 @@ pub enum ErrorKind {
     #[error("no rule is named '{name}'; known: {}", known.join(", "))]
     UnknownRule { name: String, known: Vec<&'static str> },
 
+    /// A group's rule is not that of the optimizer it was given to.
+    #[error("a group of the rule {given} was given to an optimizer of the rule {expected}")]
+    OtherRule { given: &'static str, expected: &'static str },
+
     /// A rule has no such setting.
     #[error("{rule} has no setting '{key}'; known: {}", known.join(", "))]
     UnknownSetting { rule: &'static str, key: String, known: Vec<&'static str> },

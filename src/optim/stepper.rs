@@ -6,13 +6,18 @@ use super::state::State;
 use super::tensor::{Listed, Tensor};
 use crate::device::Device;
 use crate::element::Element;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::memory::{View, ViewMut};
 use crate::rules::{self, AnyRule, Pair, Rule};
 
-/// What an [`Optimizer`] does, whatever its rule; each method is the method of that name.
+/// What an [`Optimizer`] does, whatever its rule; each method is the method of that name. A group of another rule is an
+/// error.
 #[allow(missing_docs)]
-pub trait Stepper<P: Element, G: Element> {
+pub trait Stepper<P: Element, G: Element>: Send {
+    fn device(&self) -> &Device;
+    fn groups(&self) -> Vec<Group<AnyRule>>;
+    fn add_group(&mut self, group: Group<AnyRule>) -> Result<usize>;
+    fn set_group(&mut self, position: usize, group: Group<AnyRule>) -> Result<()>;
     fn add(&mut self, tensor: Tensor) -> Result<usize>;
     fn remove(&mut self, position: usize) -> Result<Listed>;
     fn regroup(&mut self, position: usize, group: usize) -> Result<()>;
@@ -44,7 +49,24 @@ macro_rules! forward {
     };
 }
 
-impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Stepper<P, G> for Optimizer<R, P, G> {
+impl<R, P, G> Stepper<P, G> for Optimizer<R, P, G>
+where
+    R: Rule + Into<AnyRule> + TryFrom<AnyRule, Error = Error>,
+    P: Pair<G>,
+    G: Element<Real = P::Real>,
+{
+    fn groups(&self) -> Vec<Group<AnyRule>> {
+        Optimizer::groups(self).iter().map(|group| group.with_rule(group.rule.into())).collect()
+    }
+
+    fn add_group(&mut self, group: Group<AnyRule>) -> Result<usize> {
+        Optimizer::add_group(self, group.with_rule(R::try_from(group.rule)?))
+    }
+
+    fn set_group(&mut self, position: usize, group: Group<AnyRule>) -> Result<()> {
+        Optimizer::set_group(self, position, group.with_rule(R::try_from(group.rule)?))
+    }
+
     forward! {
         add(&mut self, tensor: Tensor) -> Result<usize>;
         remove(&mut self, position: usize) -> Result<Listed>;
@@ -55,6 +77,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Stepper<P, G> for Optimize
         set_group_lr(&mut self, position: usize, lr: f64) -> Result<()>;
         load_state(&mut self, state: &State) -> Result<()>;
         ;
+        device(&self) -> &Device;
         tensors(&self) -> &[Listed];
         steps(&self) -> Result<u64>;
         tensor_steps(&self, position: usize) -> Result<u64>;

@@ -1,7 +1,7 @@
 //! Every rule by name, from the table in `list.rs`.
 
 use super::*;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 macro_rules! registry {
     ($($module:ident::$Rule:ident { $($alias:ident: $preset:expr),* },)*) => {
@@ -11,6 +11,27 @@ macro_rules! registry {
         pub enum AnyRule {
             $(#[doc = concat!("Settings of [`", stringify!($Rule), "`].")] $Rule($Rule),)*
         }
+
+        $(
+            impl From<$Rule> for AnyRule {
+                fn from(rule: $Rule) -> Self {
+                    Self::$Rule(rule)
+                }
+            }
+
+            /// Errors: another rule.
+            impl TryFrom<AnyRule> for $Rule {
+                type Error = Error;
+
+                fn try_from(rule: AnyRule) -> Result<Self> {
+                    match rule {
+                        AnyRule::$Rule(rule) => Ok(rule),
+                        #[allow(unreachable_patterns, reason = "the table may have one rule")]
+                        other => Err(ErrorKind::OtherRule { given: other.name(), expected: Self::NAME }.into()),
+                    }
+                }
+            }
+        )*
 
         /// The names that [`by_name`] knows, in alphabetical order.
         pub fn names() -> Vec<&'static str> {

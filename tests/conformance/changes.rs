@@ -2,8 +2,9 @@
 
 use gradus::element::Element;
 use gradus::optim::Group;
-use gradus::rules::{Pair, Record};
+use gradus::rules::Pair;
 
+use crate::common::devices::devices;
 use crate::common::subjects::{Property, Subject};
 use crate::lockstep::{Lockstep, groups};
 
@@ -11,9 +12,9 @@ use crate::lockstep::{Lockstep, groups};
 pub struct Tensors;
 
 impl Property for Tensors {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut lockstep = Lockstep::<R, P, G>::with_sizes(device, &[40, 7, 65, 130]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut lockstep = Lockstep::<P, G>::with_sizes(subject, device, &[40, 7, 65, 130]);
             lockstep.step();
             lockstep.step();
             lockstep.remove(1);
@@ -44,9 +45,9 @@ impl Property for Tensors {
 pub struct Regrouped;
 
 impl Property for Regrouped {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut lockstep = Lockstep::<R, P, G>::new(device, &groups());
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut lockstep = Lockstep::<P, G>::new(subject, device, &groups(subject));
             for group in [0, 0, 1, 2] {
                 lockstep.add(77, group);
             }
@@ -64,10 +65,10 @@ impl Property for Regrouped {
 pub struct Settings;
 
 impl Property for Settings {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let [first, second, third] = groups::<R>().try_into().unwrap_or_else(|_| unreachable!("three groups"));
-            let mut lockstep = Lockstep::<R, P, G>::new(device, &[first, second]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let [first, second, third] = groups(subject).try_into().unwrap_or_else(|_| unreachable!("three groups"));
+            let mut lockstep = Lockstep::<P, G>::new(subject, device, &[first, second]);
             lockstep.add(66, 0);
             lockstep.add(20, 1);
             lockstep.step();
@@ -78,7 +79,7 @@ impl Property for Settings {
             lockstep.add(31, 2);
             lockstep.step();
             lockstep.check("a third group and a step");
-            if R::Hyper::NAMES.contains(&"lr") {
+            if subject.settings.contains(&"lr") {
                 lockstep.set_lr(None, 0.375).unwrap();
                 lockstep.step();
                 lockstep.check("another rate and a step");
@@ -94,11 +95,11 @@ impl Property for Settings {
 pub struct Maximized;
 
 impl Property for Maximized {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let descent = Group::new(R::default());
-            let mut down = Lockstep::<R, P, G>::new(device, &[descent]);
-            let mut up = Lockstep::<R, P, G>::new(device, &[descent.maximize(true)]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let descent = Group::new(subject.default());
+            let mut down = Lockstep::<P, G>::new(subject, device, &[descent]);
+            let mut up = Lockstep::<P, G>::new(subject, device, &[descent.maximize(true)]);
             down.add(99, 0);
             up.add(99, 0);
             for _ in 0..3 {
@@ -109,7 +110,7 @@ impl Property for Maximized {
             }
             up.check("three steps of maximising");
             let (down, up) = (&down.tensors[0], &up.tensors[0]);
-            up.expected.assert_same::<R>(&down.expected, &|| format!("{} along negated gradients", R::NAME));
+            up.expected.assert_same(&down.expected, &|| format!("{} along negated gradients", subject.name));
         }
     }
 }

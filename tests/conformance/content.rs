@@ -6,11 +6,15 @@ use bytemuck::{bytes_of, cast_slice};
 use gradus::element::{Dtype, Element, Real};
 use gradus::fmath::fma;
 use gradus::optim::{Array, Average, Group, Listed, Lookahead, Momentum, State};
-use gradus::rules::{Extra, Gradient, Record, Rule};
+use gradus::rng::{Address, Purpose, key, normal, philox4x32};
+use gradus::rules::{AnyRule, Extra};
+
+use crate::common::subjects::{Given, Subject};
 
 /// Everything that a step reads and writes of a tensor, beside the gradient.
 #[derive(Clone)]
 pub struct Content<P: Element> {
+    subject: &'static Subject,
     pub parameter: Vec<P>,
     pub states: Vec<Vec<P::Real>>,
     pub carry: Vec<f64>,
@@ -33,12 +37,13 @@ struct Around<T> {
 
 impl<P: Element> Content<P> {
     /// A tensor that has not been stepped by a rule.
-    pub fn new<R: Rule>(parameter: Vec<P>) -> Self {
+    pub fn new(subject: &'static Subject, parameter: Vec<P>) -> Self {
         let zeros = vec![P::Real::from_f64(0.0); parameter.len()];
         Self {
+            subject,
             parameter,
-            states: vec![zeros; R::State::<P::Real>::NAMES.len()],
-            carry: vec![0.0; R::Carry::NAMES.len()],
+            states: vec![zeros; subject.states.len()],
+            carry: vec![0.0; subject.carry.len()],
             steps: 0,
             id: 0,
             first: 0,
@@ -52,13 +57,13 @@ impl<P: Element> Content<P> {
     }
 
     /// The same tensor with the arrays that a group asks for, and no others.
-    pub fn in_group<R: Rule>(mut self, group: &Group<R>) -> Self {
+    pub fn in_group(mut self, group: &Group<AnyRule>) -> Self {
         self.fit(group);
         self
     }
 
     /// Begins the arrays that a group asks for, and drops the others.
-    pub fn fit<R: Rule>(&mut self, group: &Group<R>) {
+    pub fn fit(&mut self, group: &Group<AnyRule>) {
         let zeros = || vec![P::Real::from_f64(0.0); self.parameter.len()];
         let pulls = group.lookahead.is_some_and(|lookahead| lookahead.momentum == Momentum::Pullback);
         let Around { collected, average, slow_begun, slow, momentum } = &mut self.around;
@@ -75,16 +80,17 @@ impl<P: Element> Content<P> {
     }
 
     /// A tensor as an optimizer has it.
-    pub fn of<R: Rule>(state: &State, tensor: &Listed, parameter: Vec<P>) -> Self {
+    pub fn of(subject: &'static Subject, state: &State, tensor: &Listed, parameter: Vec<P>) -> Self {
         let get = |what: &str| {
             let name = format!("tensor.{}.{}.{what}", tensor.id, tensor.first);
             state.get(&name).unwrap_or_else(|| panic!("the state has no {name}"))
         };
         let optional = |what: &str| state.get(&format!("tensor.{}.{}.{what}", tensor.id, tensor.first)).map(reals);
         Self {
+            subject,
             parameter,
-            states: R::State::<P::Real>::NAMES.iter().map(|name| reals(get(&format!("state.{name}")))).collect(),
-            carry: R::Carry::NAMES.iter().map(|name| reals::<f64>(get(&format!("carry.{name}")))[0]).collect(),
+            states: subject.states.iter().map(|name| reals(get(&format!("state.{name}")))).collect(),
+            carry: subject.carry.iter().map(|name| reals::<f64>(get(&format!("carry.{name}")))[0]).collect(),
             steps: match get("steps") {
                 Array::U64(steps) => steps[0],
                 other => panic!("a counter is {other:?}"),
@@ -102,38 +108,42 @@ impl<P: Element> Content<P> {
     }
 
     /// The reference: one step of the rule, an element after the other, and of what surrounds it; `step` is the optimizer's.
-    pub fn step<R: Rule, G: Element<Real = P::Real>>(
+    pub fn step<G: Element<Real = P::Real>>(
         &mut self,
-        group: &Group<R>,
+        group: &Group<AnyRule>,
         step: u64,
         gradient: &[G],
         extra: Option<&[G]>,
     ) {
         self.steps += 1;
         self.begin_lookahead(group);
-        let mut hyper = group.rule.hyper();
-        R::scale_lr(&mut hyper, group.schedule.factor(step));
-        let mut carry = R::Carry::from_fn(|k| self.carry[k]);
-        let scalars = R::tick(&hyper, self.steps, &mut carry);
-        let scalars = R::Scalars::from_fn(|k| P::Real::from_f64(*scalars.nth(k)));
-        for (k, carried) in self.carry.iter_mut().enumerate() {
-            *carried = *carry.nth(k);
-        }
+        let mut hyper = (self.subject.hyper)(&group.rule);
+        let is_stateless = (self.subject.is_stateless)(&hyper);
+        (self.subject.scale_lr)(&mut hyper, group.schedule.factor(step));
+        let scalars = (self.subject.tick)(&hyper, self.steps, &mut self.carry);
+        let scalars: Vec<P::Real> = scalars.into_iter().map(P::Real::from_f64).collect();
+        let update = self.subject.update::<P::Real>();
+        let noise = Address::new(Purpose::GRADIENT_NOISE, self.steps, self.id, 0).unwrap();
+        let zero = P::Real::from_f64(0.0);
         for (i, (p, g)) in self.parameter.iter_mut().zip(gradient).enumerate() {
             let descended = |g: G| if group.maximize { -g.load() } else { g.load() };
-            let other = match (<R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA, extra) {
+            let other = match (self.subject.extra, extra) {
                 (Extra::Second, Some(extra)) => descended(extra[i]),
                 (Extra::Noise, Some(extra)) => extra[i].load(),
-                _ => P::Real::from_f64(0.0),
+                (Extra::Noise, None) => {
+                    let element = self.first + i as u64;
+                    let words = philox4x32(noise.counter(element).unwrap(), key(group.seed));
+                    P::Real::from_f64(f64::from(normal(words[(element % 4) as usize])))
+                }
+                _ => zero,
             };
-            let g = R::Gradient::new(descended(*g), other, extra.is_some());
-            let is_stateless = R::is_stateless(&hyper);
-            let mut state =
-                R::State::from_fn(|k| if is_stateless { P::Real::from_f64(0.0) } else { self.states[k][i] });
-            *p = P::store(R::update(&scalars, p.load(), g, &mut state));
+            let given = Given { gradient: descended(*g), other, is_given: extra.is_some() };
+            let mut state: Vec<P::Real> =
+                self.states.iter().map(|states| if is_stateless { zero } else { states[i] }).collect();
+            *p = P::store(update(&scalars, p.load(), given, &mut state));
             if !is_stateless {
-                for (k, states) in self.states.iter_mut().enumerate() {
-                    states[i] = *state.nth(k);
+                for (states, new) in self.states.iter_mut().zip(state) {
+                    states[i] = new;
                 }
             }
         }
@@ -141,14 +151,14 @@ impl<P: Element> Content<P> {
         self.collect(group);
     }
 
-    fn begin_lookahead<R: Rule>(&mut self, group: &Group<R>) {
+    fn begin_lookahead(&mut self, group: &Group<AnyRule>) {
         if group.lookahead.is_some() && !self.around.slow_begun {
             self.around.slow = Some(self.parameter.iter().map(|p| p.load()).collect());
             self.around.slow_begun = true;
         }
     }
 
-    fn synchronise<R: Rule>(&mut self, group: &Group<R>) {
+    fn synchronise(&mut self, group: &Group<AnyRule>) {
         let Some(Lookahead { every, share, momentum, .. }) = group.lookahead else { return };
         if self.steps % every != 0 {
             return;
@@ -158,7 +168,8 @@ impl<P: Element> Content<P> {
             *slow = fma(alpha, p.load() - *slow, *slow);
             *p = P::store(*slow);
         }
-        let Some(position) = R::MOMENTUM.filter(|_| !R::is_stateless(&group.rule.hyper())) else { return };
+        let stateless = (self.subject.is_stateless)(&(self.subject.hyper)(&group.rule));
+        let Some(position) = self.subject.momentum.filter(|_| !stateless) else { return };
         match momentum {
             Momentum::Keep => {}
             Momentum::Reset => self.states[position].fill(zero),
@@ -171,7 +182,7 @@ impl<P: Element> Content<P> {
         }
     }
 
-    fn collect<R: Rule>(&mut self, group: &Group<R>) {
+    fn collect(&mut self, group: &Group<AnyRule>) {
         let Some(Average { decay, start, every, .. }) = group.average else { return };
         if self.steps < start || (self.steps - start) % every != 0 {
             return;
@@ -186,13 +197,13 @@ impl<P: Element> Content<P> {
     }
 
     /// Panics where the two differ; a NaN equals a NaN.
-    pub fn assert_same<R: Rule>(&self, expected: &Self, place: &dyn Fn() -> String) {
+    pub fn assert_same(&self, expected: &Self, place: &dyn Fn() -> String) {
         assert_eq!(self.steps, expected.steps, "steps of {}", place());
         same("parameter", &self.parameter, &expected.parameter, place);
-        for (k, name) in R::State::<P::Real>::NAMES.iter().enumerate() {
+        for (k, name) in self.subject.states.iter().enumerate() {
             same(&format!("state.{name}"), &self.states[k], &expected.states[k], place);
         }
-        for (k, name) in R::Carry::NAMES.iter().enumerate() {
+        for (k, name) in self.subject.carry.iter().enumerate() {
             same(&format!("carry.{name}"), &self.carry[k..=k], &expected.carry[k..=k], place);
         }
         let (ours, theirs) = (&self.around, &expected.around);

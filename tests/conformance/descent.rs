@@ -1,8 +1,8 @@
 //! Every rule goes down the gradient: what no comparison of a rule with itself would say.
 
 use gradus::element::{Element, Real};
-use gradus::optim::{Group, Optimizer, Tensor};
-use gradus::rules::{Pair, Record};
+use gradus::optim::{Group, Tensor};
+use gradus::rules::Pair;
 use gradus::{Buffer, Device};
 
 use crate::common::data::element;
@@ -14,14 +14,14 @@ const STEPS: usize = 4;
 pub struct Descent;
 
 impl Property for Descent {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let device = &Device::cpu();
-        for (name, mut rule) in R::presets() {
-            if R::Hyper::NAMES.contains(&"lr") {
+        for &(name, mut rule) in &subject.presets {
+            if subject.settings.contains(&"lr") {
                 rule.set("lr", &0.125.into()).unwrap();
             }
             for maximize in [false, true] {
-                let mut optimizer = Optimizer::<R, P, G>::new(device, Group::new(rule).maximize(maximize)).unwrap();
+                let mut optimizer = Group::new(rule).maximize(maximize).optimizer::<P, G>(device).unwrap();
                 optimizer.add(Tensor::new(2)).unwrap();
                 let mut parameter = Buffer::from_slice(device, &[element::<P>(0.0); 2]).unwrap();
                 let gradient = Buffer::from_slice(device, &[element::<G>(1.0), element(-1.0)]).unwrap();
@@ -31,7 +31,7 @@ impl Property for Descent {
                 let moved: Vec<f64> = parameter.to_vec().unwrap().into_iter().map(|p| p.load().to_f64()).collect();
                 let uphill = moved[0] > 0.0 && moved[1] < 0.0;
                 let downhill = moved[0] < 0.0 && moved[1] > 0.0;
-                let label = label::<R, P, G>(device);
+                let label = label::<P, G>(subject, device);
                 assert!(
                     if maximize { uphill } else { downhill },
                     "{name}, {label}, maximize = {maximize}: zeros have moved to {moved:?} along gradients of 1 and -1"

@@ -4,10 +4,11 @@ use std::ops::Range;
 
 use gradus::Device;
 use gradus::element::Element;
-use gradus::optim::{Group, Optimizer, Tensor};
-use gradus::rules::Pair;
+use gradus::optim::{Group, Tensor};
+use gradus::rules::{AnyRule, Pair};
 
 use crate::common::data::{Numbers, full, seed};
+use crate::common::devices::devices;
 use crate::common::memory::Guarded;
 use crate::common::subjects::{Property, Subject, every_setting, label};
 use crate::content::{Content, same};
@@ -35,8 +36,8 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
         Self { parameter: numbers.numbers(size), gradients: [numbers.numbers(size), numbers.numbers(size)] }
     }
 
-    fn expected<R: Subject>(&self, rule: R) -> Content<P> {
-        let mut content = Content::new::<R>(self.parameter.clone());
+    fn expected(&self, subject: &'static Subject, rule: AnyRule) -> Content<P> {
+        let mut content = Content::new(subject, self.parameter.clone());
         for step in 0..STEPS {
             content.step(&Group::new(rule), 1 + step as u64, &self.gradients[step % 2], None);
         }
@@ -45,19 +46,25 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
 
     /// Steps a tensor for each two offsets, and compares each with what is expected. One optimizer takes all offsets of
     /// the gradient.
-    fn check<R: Subject>(&self, rule: R, device: &Device, offsets: [Range<usize>; 2], expected: &Content<P>)
-    where
+    fn check(
+        &self,
+        subject: &'static Subject,
+        rule: AnyRule,
+        device: &Device,
+        offsets: [Range<usize>; 2],
+        expected: &Content<P>,
+    ) where
         P: Pair<G>,
     {
         let [of_parameter, of_gradient] = offsets;
         let place = |p: usize, g: usize| {
-            let (label, size, seed) = (label::<R, P, G>(device), self.parameter.len(), seed());
+            let (label, size, seed) = (label::<P, G>(subject, device), self.parameter.len(), seed());
             format!("{label}, {size} elements, parameter at offset {p}, gradient at {g}, {rule:?}, seed {seed}")
         };
         let placed = |g: usize| self.gradients.each_ref().map(|gradient| Guarded::new(device, gradient, g));
         let gradients: Vec<_> = of_gradient.clone().map(placed).collect();
         for p in of_parameter {
-            let mut optimizer = Optimizer::<R, P, G>::new(device, rule).unwrap();
+            let mut optimizer = rule.optimizer::<P, G>(device).unwrap();
             let mut parameters = Vec::new();
             for _ in of_gradient.clone() {
                 optimizer.add(Tensor::new(self.parameter.len())).unwrap();
@@ -70,8 +77,8 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
             }
             let state = optimizer.state().unwrap();
             for ((g, parameter), tensor) in of_gradient.clone().zip(&parameters).zip(optimizer.tensors()) {
-                let actual = Content::of::<R>(&state, tensor, parameter.elements());
-                actual.assert_same::<R>(expected, &|| place(p, g));
+                let actual = Content::of(subject, &state, tensor, parameter.elements());
+                actual.assert_same(expected, &|| place(p, g));
             }
         }
         for (g, turns) in of_gradient.zip(&gradients) {
@@ -86,14 +93,14 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
 pub struct Pairwise;
 
 impl Property for Pairwise {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        let (settings, devices) = (every_setting::<R>(), R::devices());
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        let (settings, devices) = (every_setting(subject), devices());
         let numbers = &mut Numbers::new(seed());
         let levels = [settings.len(), SIZES.len(), OFFSETS, OFFSETS, devices.len()];
         for [setting, size, p, g, device] in pairwise(levels, numbers) {
             let data = Data::<P, G>::new(SIZES[size], numbers);
-            let expected = data.expected(settings[setting]);
-            data.check(settings[setting], &devices[device], [p..p + 1, g..g + 1], &expected);
+            let expected = data.expected(subject, settings[setting]);
+            data.check(subject, settings[setting], &devices[device], [p..p + 1, g..g + 1], &expected);
         }
     }
 }
@@ -104,8 +111,8 @@ impl Property for Pairwise {
 pub struct InFull;
 
 impl Property for InFull {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        let longest = match R::NAME {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        let longest = match subject.name {
             _ if full() => usize::MAX,
             "adamw" | "lion" => CHUNK + 1,
             _ => 65,
@@ -113,9 +120,9 @@ impl Property for InFull {
         let numbers = &mut Numbers::new(seed());
         for size in SIZES.into_iter().filter(|&size| size <= longest) {
             let data = Data::<P, G>::new(size, numbers);
-            let expected = data.expected(R::default());
-            for device in R::devices() {
-                data.check(R::default(), device, [0..OFFSETS, 0..OFFSETS], &expected);
+            let expected = data.expected(subject, subject.default());
+            for device in devices() {
+                data.check(subject, subject.default(), device, [0..OFFSETS, 0..OFFSETS], &expected);
             }
         }
     }

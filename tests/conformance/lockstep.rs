@@ -2,8 +2,8 @@
 //! the others, and `check` compares all there is.
 
 use gradus::element::{Element, Real};
-use gradus::optim::{Average, Group, Lookahead, Momentum, Optimizer, Schedule, State, Tensor};
-use gradus::rules::{Extra, Gradient, Pair, Record, Rule};
+use gradus::optim::{Average, Group, Lookahead, Momentum, Schedule, State, Stepper, Tensor};
+use gradus::rules::{AnyRule, Extra, Pair};
 use gradus::{Device, Result};
 
 use crate::common::data::{Numbers, element, seed};
@@ -11,10 +11,11 @@ use crate::common::memory::Guarded;
 use crate::common::subjects::{Subject, every_setting, label};
 use crate::content::{Content, same};
 
-pub struct Lockstep<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> {
-    pub optimizer: Optimizer<R, P, G>,
+pub struct Lockstep<P: Pair<G>, G: Element<Real = P::Real>> {
+    subject: &'static Subject,
+    pub optimizer: Box<dyn Stepper<P, G>>,
     pub tensors: Vec<Tracked<P>>,
-    groups: Vec<Group<R>>,
+    groups: Vec<Group<AnyRule>>,
     steps: u64,
     numbers: Numbers,
 }
@@ -31,20 +32,20 @@ pub struct Tracked<P: Element> {
 /// The gradients of a step, one for each tensor.
 pub type Gradients<G> = Vec<Option<Vec<G>>>;
 
-impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
+impl<P: Pair<G>, G: Element<Real = P::Real>> Lockstep<P, G> {
     /// No tensors yet. Errors of the optimizer are failures of the test, here and everywhere below.
-    pub fn new(device: &Device, groups: &[Group<R>]) -> Self {
-        let mut optimizer = Optimizer::new(device, groups[0]).unwrap();
+    pub fn new(subject: &'static Subject, device: &Device, groups: &[Group<AnyRule>]) -> Self {
+        let mut optimizer = groups[0].optimizer(device).unwrap();
         for &group in &groups[1..] {
             optimizer.add_group(group).unwrap();
         }
         let numbers = Numbers::new(seed());
-        Self { optimizer, tensors: Vec::new(), groups: groups.to_vec(), steps: 0, numbers }
+        Self { subject, optimizer, tensors: Vec::new(), groups: groups.to_vec(), steps: 0, numbers }
     }
 
     /// One group with the rule's defaults, and tensors of these sizes.
-    pub fn with_sizes(device: &Device, sizes: &[usize]) -> Self {
-        let mut lockstep = Self::new(device, &[R::default().into()]);
+    pub fn with_sizes(subject: &'static Subject, device: &Device, sizes: &[usize]) -> Self {
+        let mut lockstep = Self::new(subject, device, &[Group::new(subject.default())]);
         for &size in sizes {
             lockstep.add(size, 0);
         }
@@ -60,7 +61,7 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         assert_eq!(position, self.tensors.len());
         self.tensors.push(Tracked {
             memory: Guarded::new(self.optimizer.device(), &parameter, offset),
-            expected: Content::new::<R>(parameter).at(id, 0).in_group(&self.groups[group]),
+            expected: Content::new(self.subject, parameter).at(id, 0).in_group(&self.groups[group]),
             gradient_offset,
             id,
             group,
@@ -89,7 +90,7 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         self.tensors[position].expected.fit(&self.groups[group]);
     }
 
-    pub fn set_group(&mut self, position: usize, group: Group<R>) {
+    pub fn set_group(&mut self, position: usize, group: Group<AnyRule>) {
         self.optimizer.set_group(position, group).unwrap();
         self.groups[position] = group;
         for tensor in self.tensors.iter_mut().filter(|tensor| tensor.group == position) {
@@ -97,7 +98,7 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         }
     }
 
-    pub fn add_group(&mut self, group: Group<R>) {
+    pub fn add_group(&mut self, group: Group<AnyRule>) {
         assert_eq!(self.optimizer.add_group(group).unwrap(), self.groups.len());
         self.groups.push(group);
     }
@@ -133,7 +134,8 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         let placed: Vec<Option<Guarded<G>>> = (self.tensors.iter().zip(gradients))
             .map(|(tensor, gradient)| Some(Guarded::new(device, gradient.as_ref()?, tensor.gradient_offset)))
             .collect();
-        let extras: Vec<Option<Vec<G>>> = gradients.iter().map(|gradient| extra::<R, G>(gradient.as_ref()?)).collect();
+        let extras: Vec<Option<Vec<G>>> =
+            gradients.iter().map(|gradient| extra(self.subject, gradient.as_ref()?)).collect();
         let placed_extras: Vec<Option<Guarded<G>>> = (self.tensors.iter().zip(&extras))
             .map(|(tensor, extra)| Some(Guarded::new(device, extra.as_ref()?, tensor.gradient_offset + 4)))
             .collect();
@@ -163,7 +165,7 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
 
     /// Panics where the optimizer is not what its references and its history say.
     pub fn check(&self, after: &str) {
-        let label = || format!("{}, after {after}", label::<R, P, G>(self.optimizer.device()));
+        let label = || format!("{}, after {after}", label::<P, G>(self.subject, self.optimizer.device()));
         assert_eq!(self.optimizer.steps().unwrap(), self.steps, "steps of {}", label());
         assert_eq!(self.optimizer.groups(), self.groups, "groups of {}", label());
         assert_eq!(self.optimizer.tensors().len(), self.tensors.len(), "tensors of {}", label());
@@ -171,8 +173,8 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         for (position, (tensor, listed)) in self.tensors.iter().zip(self.optimizer.tensors()).enumerate() {
             assert_eq!((listed.id, listed.group), (tensor.id, tensor.group), "id and group, {}", label());
             assert_eq!(self.optimizer.tensor_steps(position).unwrap(), tensor.expected.steps, "{}", label());
-            let actual = Content::of::<R>(&state, listed, tensor.memory.elements());
-            actual.assert_same::<R>(&tensor.expected, &|| self.place(position, after));
+            let actual = Content::of(self.subject, &state, listed, tensor.memory.elements());
+            actual.assert_same(&tensor.expected, &|| self.place(position, after));
         }
     }
 
@@ -181,7 +183,7 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
         format!(
             "{}, after {after}: tensor {position}, {} elements, parameter at offset {}, gradient at {gradient_offset}, \
              {:?}, seed {}",
-            label::<R, P, G>(self.optimizer.device()),
+            label::<P, G>(self.subject, self.optimizer.device()),
             memory.len(),
             memory.offset(),
             self.groups[*group],
@@ -194,12 +196,12 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
     pub fn resume_on(&mut self, device: &Device) {
         let saved = self.optimizer.state().unwrap().to_bytes();
 
-        let others = vec![Group::new(R::default()).maximize(true); self.groups.len()];
-        let mut resumed = Self::new(device, &others);
+        let others = vec![Group::new(self.subject.default()).maximize(true); self.groups.len()];
+        let mut resumed = Self::new(self.subject, device, &others);
         resumed.tensors = (self.tensors.iter())
             .map(|tensor| Tracked {
                 memory: Guarded::new(device, &tensor.memory.elements(), tensor.memory.offset()),
-                expected: Content::new::<R>(tensor.expected.parameter.clone()),
+                expected: Content::new(self.subject, tensor.expected.parameter.clone()),
                 ..*tensor
             })
             .collect();
@@ -226,11 +228,11 @@ impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Lockstep<R, P, G> {
 /// What a step is given beside a gradient: nothing for most rules, and for the others in about half of all steps.
 ///
 /// It follows from the gradient, and a second one has the opposite sign where that has.
-fn extra<R: Rule, G: Element>(gradient: &[G]) -> Option<Vec<G>> {
+fn extra<G: Element>(subject: &Subject, gradient: &[G]) -> Option<Vec<G>> {
     let first = gradient.first()?.load().to_f64().abs();
     let second = |g: &G| element(0.75 * g.load().to_f64());
     let noise = |g: &G| element(1.0 - 0.25 * g.load().to_f64().abs());
-    match <R::Gradient<G::Real> as Gradient<G::Real>>::EXTRA {
+    match subject.extra {
         Extra::Second if first > 0.25 => Some(gradient.iter().map(second).collect()),
         Extra::Noise if first > 0.25 => Some(gradient.iter().map(noise).collect()),
         _ => None,
@@ -239,17 +241,18 @@ fn extra<R: Rule, G: Element>(gradient: &[G]) -> Option<Vec<G>> {
 
 /// Three groups: the rule's defaults, settings of another kind with an average and Lookahead, and a third that maximises
 /// along a schedule. None of them stands still.
-pub fn groups<R: Subject>() -> Vec<Group<R>> {
-    let moves = |rule: &R| {
-        let hyper = rule.hyper();
-        R::Hyper::NAMES.iter().enumerate().all(|(k, name)| *name != "lr" || *hyper.nth(k) != 0.0)
+pub fn groups(subject: &Subject) -> Vec<Group<AnyRule>> {
+    let moves = |rule: &AnyRule| {
+        let hyper = (subject.hyper)(rule);
+        subject.settings.iter().zip(hyper).all(|(name, value)| *name != "lr" || value != 0.0)
     };
-    let others: Vec<R> = every_setting().into_iter().filter(|rule| *rule != R::default() && moves(rule)).collect();
+    let others: Vec<AnyRule> =
+        every_setting(subject).into_iter().filter(|rule| *rule != subject.default() && moves(rule)).collect();
     let other = |k: usize| others[k % others.len()];
-    let momentum = if R::MOMENTUM.is_some() { Momentum::Pullback } else { Momentum::Keep };
+    let momentum = if subject.momentum.is_some() { Momentum::Pullback } else { Momentum::Keep };
     let lookahead = Lookahead { every: 2, share: 0.625, momentum };
     vec![
-        R::default().into(),
+        Group::new(subject.default()),
         Group::new(other(1)).average(Average::exponential(0.75)).lookahead(lookahead),
         Group::new(other(4)).maximize(true).schedule(Schedule::cosine(9).warmup(2)),
     ]

@@ -9,7 +9,6 @@
 #[path = "../common/mod.rs"]
 mod common;
 
-mod carrying;
 mod changes;
 mod content;
 mod covering;
@@ -22,24 +21,22 @@ mod shards;
 mod special;
 mod tensors;
 
-use carrying::Carrying;
-use common::subjects::{Subject, on_every_pair};
-use gradus::rules::Rule;
+use common::subjects::{on_every_pair, subject};
 
 macro_rules! properties {
-    ($Rule:ty: $($name:ident: $Property:ty,)*) => {
+    ($rule:expr; $($name:ident: $Property:ty,)*) => {
         $(#[test]
         fn $name() {
-            on_every_pair::<$Rule, $Property>();
+            on_every_pair::<$Property>(subject($rule));
         })*
     };
 }
 
 macro_rules! suite {
-    ($Rule:ty) => {
+    ($rule:expr) => {
         use super::*;
 
-        properties! { $Rule:
+        properties! { $rule;
             settings_sizes_and_offsets_give_the_reference_bits: grids::Pairwise,
             every_size_and_offset_gives_the_reference_bits: grids::InFull,
             any_number_of_threads_gives_the_same_bits: tensors::Threads,
@@ -61,14 +58,14 @@ macro_rules! suite {
 
         #[test]
         fn presets_pass_their_check() {
-            for (name, preset) in <$Rule>::presets() {
+            for (name, preset) in &subject($rule).presets {
                 assert_eq!(preset.check(), Ok(()), "{name}");
             }
         }
 
         #[test]
         fn f32_steps_stay_near_f64_steps() {
-            shadow::check::<$Rule>();
+            shadow::check(subject($rule));
         }
     };
 }
@@ -76,12 +73,8 @@ macro_rules! suite {
 macro_rules! suites {
     ($($module:ident::$Rule:ident { $($names:tt)* },)*) => {
         $(mod $module {
-            suite! { gradus::rules::$Rule }
+            suite! { stringify!($module) }
         })*
     };
 }
 gradus::for_each_rule!(suites);
-
-mod carrying_rule {
-    suite! { Carrying }
-}

@@ -3,12 +3,16 @@
 use gradus::element::Element;
 use gradus::rules::Pair;
 
+use crate::common::devices::devices;
 use crate::common::subjects::{Property, Subject};
 use crate::grids::CHUNK;
 use crate::lockstep::{Lockstep, groups};
 
-fn under_way<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>(device: &gradus::Device) -> Lockstep<R, P, G> {
-    let mut lockstep = Lockstep::new(device, &groups());
+fn under_way<P: Pair<G>, G: Element<Real = P::Real>>(
+    subject: &'static Subject,
+    device: &gradus::Device,
+) -> Lockstep<P, G> {
+    let mut lockstep = Lockstep::new(subject, device, &groups(subject));
     for (position, size) in [9, CHUNK + 3, 0, 65, 1].into_iter().enumerate() {
         lockstep.add(size, position % 3);
     }
@@ -24,9 +28,9 @@ fn under_way<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>(device: &gradus
 pub struct Resumed;
 
 impl Property for Resumed {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut lockstep = under_way::<R, P, G>(device);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut lockstep = under_way::<P, G>(subject, device);
             lockstep.resume_on(device);
             lockstep.check("a resumption");
             lockstep.step();
@@ -44,9 +48,9 @@ impl Property for Resumed {
 pub struct Moved;
 
 impl Property for Moved {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        let devices = R::devices();
-        let mut lockstep = under_way::<R, P, G>(&devices[0]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        let devices = devices();
+        let mut lockstep = under_way::<P, G>(subject, &devices[0]);
         for device in devices.iter().rev() {
             lockstep.resume_on(device);
             lockstep.step();

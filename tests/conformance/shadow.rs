@@ -1,11 +1,12 @@
 //! The f64 shadow: steps in f32 stay as near to the same steps in f64 as their roundings allow.
 
 use gradus::element::Real;
-use gradus::optim::{Optimizer, Tensor};
-use gradus::rules::{Pair, Record};
+use gradus::optim::Tensor;
+use gradus::rules::{AnyRule, Pair};
 use gradus::{Buffer, Device};
 
 use crate::common::data::{Numbers, seed};
+use crate::common::devices::devices;
 use crate::common::subjects::Subject;
 
 const SIZE: usize = 1000;
@@ -19,18 +20,18 @@ const STEPS: usize = 10;
 const BOUND: f64 = 2e-6;
 
 /// Steps the same numbers in f32 and in f64 and compares them.
-pub fn check<R: Subject>() {
-    for (name, mut rule) in R::presets() {
-        if R::Hyper::NAMES.contains(&"lr") {
+pub fn check(subject: &Subject) {
+    for &(name, mut rule) in &subject.presets {
+        if subject.settings.contains(&"lr") {
             rule.set("lr", &(1.0 / 32.0).into()).unwrap();
         }
         let numbers = &mut Numbers::new(seed());
         let start: Vec<f32> = (0..SIZE).map(|_| 4.0 * numbers.unit() as f32 - 2.0).collect();
         let gradients = gradients(numbers);
         let wide: Vec<Vec<f64>> = gradients.iter().map(|gradient| widened(gradient)).collect();
-        for device in R::devices() {
-            let single = stepped::<R, f32>(device, rule, &start, &gradients);
-            let double = stepped::<R, f64>(device, rule, &widened(&start), &wide);
+        for device in devices() {
+            let single = stepped(device, rule, &start, &gradients);
+            let double = stepped(device, rule, &widened(&start), &wide);
             for (i, (&x, &exact)) in single.iter().zip(&double).enumerate() {
                 let distance = (f64::from(x) - exact).abs() / exact.abs().max(1.0);
                 assert!(
@@ -60,8 +61,8 @@ fn widened(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
 
-fn stepped<R: Subject, T: Pair<T> + Real>(device: &Device, rule: R, start: &[T], gradients: &[Vec<T>]) -> Vec<T> {
-    let mut optimizer = Optimizer::<R, T>::new(device, rule).unwrap();
+fn stepped<T: Pair<T> + Real>(device: &Device, rule: AnyRule, start: &[T], gradients: &[Vec<T>]) -> Vec<T> {
+    let mut optimizer = rule.optimizer::<T, T>(device).unwrap();
     optimizer.add(Tensor::new(SIZE)).unwrap();
     let mut parameter = Buffer::from_slice(device, start).unwrap();
     for gradient in gradients {

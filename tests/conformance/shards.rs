@@ -3,11 +3,12 @@
 use std::ops::Range;
 
 use gradus::element::Element;
-use gradus::optim::{Optimizer, Tensor};
+use gradus::optim::Tensor;
 use gradus::rules::Pair;
 use gradus::{Device, ErrorKind};
 
 use crate::common::data::{Numbers, seed};
+use crate::common::devices::devices;
 use crate::common::memory::Guarded;
 use crate::common::subjects::{Property, Subject, label};
 use crate::content::Content;
@@ -17,7 +18,7 @@ use crate::grids::CHUNK;
 pub struct Shards;
 
 impl Property for Shards {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let numbers = &mut Numbers::new(seed());
         for (size, splits) in [
             (70, (1..70).map(|split| vec![split]).collect()),
@@ -27,12 +28,12 @@ impl Property for Shards {
         ] {
             let parameter: Vec<P> = numbers.numbers(size);
             let gradients = [numbers.numbers(size), numbers.numbers(size)];
-            for device in R::devices() {
-                let whole = stepped::<R, P, G>(device, &parameter, &gradients, &[]);
+            for device in devices() {
+                let whole = stepped::<P, G>(subject, device, &parameter, &gradients, &[]);
                 for splits in &splits {
-                    let parts = stepped::<R, P, G>(device, &parameter, &gradients, splits);
-                    let label = || format!("{}, {size} elements split at {splits:?}", label::<R, P, G>(device));
-                    joined(parts).assert_same::<R>(&whole[0], &label);
+                    let parts = stepped::<P, G>(subject, device, &parameter, &gradients, splits);
+                    let label = || format!("{}, {size} elements split at {splits:?}", label::<P, G>(subject, device));
+                    joined(parts).assert_same(&whole[0], &label);
                 }
             }
         }
@@ -43,10 +44,10 @@ impl Property for Shards {
 pub struct EmptyShards;
 
 impl Property for EmptyShards {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for lengths in [[0, 70], [70, 0]] {
-            let label = || format!("{}, shards of {lengths:?} elements at 0", label::<R, P, G>(&Device::cpu()));
-            let mut optimizer = Optimizer::<R, P, G>::new(&Device::cpu(), R::default()).unwrap();
+            let label = || format!("{}, shards of {lengths:?} elements at 0", label::<P, G>(subject, &Device::cpu()));
+            let mut optimizer = subject.default().optimizer::<P, G>(&Device::cpu()).unwrap();
             optimizer.add(Tensor::new(lengths[0]).id(7)).unwrap();
             match optimizer.add(Tensor::new(lengths[1]).id(7)) {
                 Err(refused) => assert!(matches!(refused.kind(), ErrorKind::Listed { .. }), "{}: {refused}", label()),
@@ -68,7 +69,8 @@ fn drawn_splits(size: usize, count: usize, numbers: &mut Numbers) -> Vec<usize> 
 
 /// The shards of a tensor after a step for each gradient, in the order of their elements; the optimizer takes them in
 /// reverse.
-fn stepped<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>(
+fn stepped<P: Pair<G>, G: Element<Real = P::Real>>(
+    subject: &'static Subject,
     device: &Device,
     parameter: &[P],
     gradients: &[Vec<G>],
@@ -76,7 +78,7 @@ fn stepped<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>(
 ) -> Vec<Content<P>> {
     let bounds: Vec<usize> = [&[0], splits, &[parameter.len()]].concat();
     let ranges: Vec<Range<usize>> = bounds.windows(2).rev().map(|ends| ends[0]..ends[1]).collect();
-    let mut optimizer = Optimizer::<R, P, G>::new(device, R::default()).unwrap();
+    let mut optimizer = subject.default().optimizer::<P, G>(device).unwrap();
     for range in &ranges {
         optimizer.add(Tensor::new(range.len()).id(7).first(range.start as u64)).unwrap();
     }
@@ -90,7 +92,7 @@ fn stepped<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>(
     }
     let state = optimizer.state().unwrap();
     let contents = optimizer.tensors().iter().zip(memory);
-    contents.map(|(shard, memory)| Content::of::<R>(&state, shard, memory.elements())).rev().collect()
+    contents.map(|(shard, memory)| Content::of(subject, &state, shard, memory.elements())).rev().collect()
 }
 
 /// The whole tensor of its shards.

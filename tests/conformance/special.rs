@@ -4,6 +4,7 @@ use gradus::element::{Element, Real};
 use gradus::rules::Pair;
 
 use crate::common::data::element;
+use crate::common::devices::devices;
 use crate::common::memory::Guarded;
 use crate::common::subjects::{Property, Subject};
 use crate::lockstep::Lockstep;
@@ -39,11 +40,11 @@ const VALUES: [f64; 18] = [
 pub struct Special;
 
 impl Property for Special {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
             let sizes = [SIZE; VALUES.len()];
-            let mut in_parameters = Lockstep::<R, P, G>::with_sizes(device, &sizes);
-            let mut in_gradients = Lockstep::<R, P, G>::with_sizes(device, &sizes);
+            let mut in_parameters = Lockstep::<P, G>::with_sizes(subject, device, &sizes);
+            let mut in_gradients = Lockstep::<P, G>::with_sizes(subject, device, &sizes);
             for (k, tensor) in in_parameters.tensors.iter_mut().enumerate() {
                 tensor.expected.parameter[POSITIONS[k % POSITIONS.len()]] = element(VALUES[k]);
                 tensor.memory = Guarded::new(device, &tensor.expected.parameter, tensor.memory.offset());
@@ -60,7 +61,7 @@ impl Property for Special {
                 lockstep.check("two steps behind special values");
                 for tensor in &lockstep.tensors {
                     let spoilt = tensor.expected.parameter.iter().filter(|x| !finite(**x)).count();
-                    assert!(spoilt <= 1, "{}: {spoilt} elements are not finite", R::NAME);
+                    assert!(spoilt <= 1, "{}: {spoilt} elements are not finite", subject.name);
                 }
             }
         }

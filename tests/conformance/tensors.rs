@@ -5,6 +5,7 @@ use gradus::element::Element;
 use gradus::rules::Pair;
 use rayon::ThreadPoolBuilder;
 
+use crate::common::devices::devices;
 use crate::common::subjects::{Property, Subject};
 use crate::grids::CHUNK;
 use crate::lockstep::{Lockstep, groups};
@@ -16,10 +17,10 @@ const SIZES: [usize; 9] = [5, 2 * CHUNK + 9, 0, 1, 64, 130, CHUNK, 3, 700];
 pub struct Threads;
 
 impl Property for Threads {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for threads in [1, 2, 3, 8] {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let mut lockstep = Lockstep::<R, P, G>::with_sizes(&Device::cpu(), &SIZES);
+            let mut lockstep = Lockstep::<P, G>::with_sizes(subject, &Device::cpu(), &SIZES);
             pool.install(|| {
                 lockstep.step();
                 lockstep.step();
@@ -33,9 +34,9 @@ impl Property for Threads {
 pub struct Many;
 
 impl Property for Many {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut lockstep = Lockstep::<R, P, G>::new(device, &groups());
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut lockstep = Lockstep::<P, G>::new(subject, device, &groups(subject));
             for (position, size) in SIZES.into_iter().chain((0..300).map(|size| size % 37)).enumerate() {
                 lockstep.add(size, position % 3);
             }
@@ -51,10 +52,10 @@ impl Property for Many {
 pub struct Order;
 
 impl Property for Order {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut forth = Lockstep::<R, P, G>::with_sizes(device, &SIZES);
-            let mut back = Lockstep::<R, P, G>::with_sizes(device, &[]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut forth = Lockstep::<P, G>::with_sizes(subject, device, &SIZES);
+            let mut back = Lockstep::<P, G>::with_sizes(subject, device, &[]);
             for tensor in forth.tensors.iter().rev() {
                 back.add_copy(tensor);
             }
@@ -66,7 +67,7 @@ impl Property for Order {
             forth.check("three steps");
             back.check("three steps in reverse order");
             for (forth, back) in forth.tensors.iter().zip(back.tensors.iter().rev()) {
-                back.expected.assert_same::<R>(&forth.expected, &|| "the reference in reverse order".to_owned());
+                back.expected.assert_same(&forth.expected, &|| "the reference in reverse order".to_owned());
             }
         }
     }
@@ -76,9 +77,9 @@ impl Property for Order {
 pub struct Empty;
 
 impl Property for Empty {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut lockstep = Lockstep::<R, P, G>::with_sizes(device, &[]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut lockstep = Lockstep::<P, G>::with_sizes(subject, device, &[]);
             lockstep.step();
             lockstep.check("a step without tensors");
             lockstep.resume_on(device);
@@ -101,9 +102,9 @@ impl Property for Empty {
 pub struct Missing;
 
 impl Property for Missing {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
-        for device in R::devices() {
-            let mut lockstep = Lockstep::<R, P, G>::with_sizes(device, &[70, 33, CHUNK + 5, 12]);
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        for device in devices() {
+            let mut lockstep = Lockstep::<P, G>::with_sizes(subject, device, &[70, 33, CHUNK + 5, 12]);
             for (step, missing) in [&[][..], &[1], &[0, 2], &[0, 1, 2, 3], &[3], &[]].into_iter().enumerate() {
                 let mut gradients = lockstep.gradients();
                 for &position in missing {
