@@ -72,11 +72,11 @@ pub enum ErrorKind {
     SettingType { rule: &'static str, key: &'static str, value: String, expected: &'static str },
 
     /// The lists of a step do not match the optimizer's tensors.
-    #[error("{given} {what} were given but the optimizer has {expected} tensors")]
+    #[error("the number of {what} is {given} but the optimizer has {}", count(*expected as u64, "tensor"))]
     Count { what: &'static str, given: usize, expected: usize },
 
     /// Two things that belong together differ in length.
-    #[error("{what} has {given} elements but {other} has {expected}")]
+    #[error("{what} has {} but {other} has {expected}", count(*given, "element"))]
     Length { what: String, given: u64, other: String, expected: u64 },
 
     /// Memory lies on another device than the one it is used with.
@@ -98,7 +98,7 @@ pub enum ErrorKind {
     Listed { id: u64, start: u64, end: u64, other_start: u64, other_end: u64, position: usize },
 
     /// A tensor reaches beyond what u64 counts, or has more elements than memory has addresses.
-    #[error("tensor {id}: {length} elements from element {first} on are more than can be counted")]
+    #[error("tensor {id}: {} from element {first} on are more than can be counted", count(*length, "element"))]
     TooLong { id: u64, first: u64, length: u64 },
 
     /// Ordinary memory does not suffice.
@@ -114,7 +114,7 @@ pub enum ErrorKind {
     NoAverage { position: usize, group: usize },
 
     /// A step was given arrays that its rule makes no use of.
-    #[error("{rule} takes neither a second gradient nor noise, but {given} arrays were given")]
+    #[error("{rule} takes neither a second gradient nor noise, but was given {}", count(*given as u64, "array"))]
     NoExtra { rule: &'static str, given: usize },
 
     /// A saved state does not fit the optimizer.
@@ -142,4 +142,10 @@ pub enum ErrorKind {
         "the tables of the optimizer on CUDA device {ordinal} are stale during graph capture: {reason}; take one step with the same tensors before the capture"
     )]
     StaleCapture { ordinal: usize, reason: &'static str },
+}
+
+/// A number of things, in words.
+pub(crate) fn count(number: u64, thing: &str) -> String {
+    let ending = if number == 1 { "" } else { "s" };
+    format!("{number} {thing}{ending}")
 }

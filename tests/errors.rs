@@ -10,7 +10,7 @@ use gradus::device::{Cpu, SimdLevel};
 use gradus::noise;
 use gradus::optim::{Group, Optimizer, State, Tensor};
 use gradus::rng::{Address, Purpose};
-use gradus::rules::{AdamW, Decay, Lion, Sgd, by_name, names};
+use gradus::rules::{AdamW, AnyRule, Decay, Lion, Sgd, by_name, names};
 use gradus::{Buffer, Device, Error, Result, View, ViewMut};
 
 /// The kinds that no test of this file provokes, and why.
@@ -72,6 +72,12 @@ fn by_settings(says: Says) {
         "Sgd: nesterov wants momentum > 0 and dampening = 0, but momentum = 0.9 and dampening = 0.5",
     );
 
+    let mut any = AnyRule::from(Sgd::default()).optimizer::<f32, f32>(&Device::cpu()).expect("the defaults are valid");
+    says(
+        refused(any.add_group(Group::new(Lion::default().into()))),
+        "a group of the rule lion was given to an optimizer of the rule sgd",
+    );
+
     says(refused(by_name("adamwe", &[])), &format!("no rule is named 'adamwe'; known: {}", names().join(", ")));
     says(
         refused(by_name("lion", &[("eps", 1.0.into())])),
@@ -88,17 +94,20 @@ fn by_steps(says: Says) {
     let mut step = |parameters: usize, gradients: usize| {
         refused(opt.step(&mut written(&mut p)[..parameters], &read(&g)[..gradients]))
     };
-    says(step(2, 3), "2 parameters were given but the optimizer has 3 tensors");
-    says(step(3, 0), "0 gradients were given but the optimizer has 3 tensors");
+    says(step(2, 3), "the number of parameters is 2 but the optimizer has 3 tensors");
+    says(step(3, 0), "the number of gradients is 0 but the optimizer has 3 tensors");
     let mut step = |p: [usize; 3], g: [usize; 3]| {
         let (mut p, g) = (p.map(|length| vec![0.0; length]), g.map(|length| vec![0.0; length]));
         refused(opt.step(&mut written(&mut p), &read(&g)))
     };
     says(step([4, 1, 3], [4, 1, 2]), "parameter 2 has 3 elements but tensor 2 has 2");
+    says(step([4, 1, 1], [4, 1, 2]), "parameter 2 has 1 element but tensor 2 has 2");
     says(step([4, 1, 2], [4, 0, 2]), "gradient 1 has 0 elements but parameter 1 has 1");
     let mut buffer = Buffer::<f32>::zeros(&Device::cpu(), 3).expect("three elements fit");
     says(refused(buffer.read(&mut [0.0; 2])), "the destination of a copy has 2 elements but the buffer has 3");
     says(refused(buffer.write(&[0.0; 4])), "the source of a copy has 4 elements but the buffer has 3");
+    says(extra_for(&mut opt), "sgd takes neither a second gradient nor noise, but was given 1 array");
+    says(refused(opt.averages(1)), "tensor 1 has no average: its group 1 keeps none");
     #[cfg(feature = "cuda")]
     says(on_another_device(), "gradient 0 is on cuda:3 but the optimizer is on cpu");
 }
@@ -191,6 +200,9 @@ fn a_refused_call_touches_nothing() {
         let long = vec![0.0; 3];
         opt.step(&mut written(p), &[Some((&g[0]).into()), None, Some((&long).into())])
     });
+    unchanged("a step with an array that the rule does not take", &mut |opt, p| {
+        opt.step_with(&mut written(p), &read(&g), &read(&g))
+    });
     unchanged("a group out of range", &mut |opt, _| opt.add_group(Sgd { lr: -1.0, ..Sgd::default() }).map(drop));
     unchanged("new settings out of range", &mut |opt, _| opt.set_group(1, Sgd { momentum: -1.0, ..Sgd::default() }));
     unchanged("a rate that is NaN", &mut |opt, _| opt.set_lr(f64::NAN));
@@ -240,6 +252,12 @@ fn three_tensors() -> Opt {
 fn lion_state() -> State {
     let lion = Optimizer::<Lion>::new(&Device::cpu(), Lion::default()).expect("the defaults are valid");
     lion.state().expect("the CPU's state can be read")
+}
+
+/// A step that is given an array beside the gradients.
+fn extra_for(opt: &mut Opt) -> Error {
+    let (mut p, g) = ([vec![0.0; 4], vec![0.0; 1], vec![0.0; 2]], [vec![0.0; 4], vec![0.0; 1], vec![0.0; 2]]);
+    refused(opt.step_with(&mut written(&mut p), &read(&g), &[Some((&g[0]).into())]))
 }
 
 /// A step on the CPU whose gradient is on a CUDA device.

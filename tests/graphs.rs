@@ -167,7 +167,7 @@ fn what_a_replay_could_not_repeat_is_refused_and_touches_nothing() {
         ("add_group", |model, _| model.optimizer.add_group(AdamW::default()).map(drop), "settings have changed"),
         ("add", |model, _| model.optimizer.add(Tensor::new(5)).map(drop), "a tensor was added"),
         ("remove", |model, _| model.optimizer.remove(1).map(drop), "a tensor was removed"),
-        ("load_state", |model, state| model.optimizer.load_state(state), "a state was loaded"),
+        ("load_state", |model, state| model.optimizer.load_state(state), "settings have changed"),
     ];
     let Some(alone) = alone() else { return };
     for mode in modes() {

@@ -32,6 +32,26 @@ fn state_of(opt: &Optimizer<Sgd>) -> State {
     opt.state().expect("the CPU's state can be read")
 }
 
+/// What surrounds a rule, beside the gradient's scale: zeros where nothing does.
+const AROUND: [&str; 16] = [
+    "average",
+    "average_decay",
+    "average_every",
+    "average_start",
+    "fall",
+    "floor",
+    "hold",
+    "lookahead_every",
+    "lookahead_momentum",
+    "lookahead_share",
+    "rise",
+    "seed",
+    "shape",
+    "total",
+    "warmup",
+    "warmup_start",
+];
+
 #[test]
 fn arrays_are_those_documented() {
     let state = state_of(&stepped());
@@ -45,7 +65,9 @@ fn arrays_are_those_documented() {
             ("nesterov", 0.0),
             ("weight_decay", 0.125),
         ];
-        numbers.map(|(name, number)| (format!("group.{position}.{name}"), Array::F64(vec![number])))
+        let around = AROUND.map(|name| (name, 0.0));
+        let numbers = numbers.into_iter().chain(around);
+        numbers.map(|(name, number)| (format!("group.{position}.{name}"), Array::F64(vec![number]))).collect::<Vec<_>>()
     };
     let mut expected = BTreeMap::from([("steps".to_owned(), Array::U64(vec![2]))]);
     expected.extend(group(0, 1.0, 0.5));
@@ -56,6 +78,9 @@ fn arrays_are_those_documented() {
     {
         expected.insert(format!("{tensor}.steps"), Array::U64(vec![steps]));
         expected.insert(format!("{tensor}.group"), Array::U64(vec![group]));
+        for name in ["averaged", "slow_begun"] {
+            expected.insert(format!("{tensor}.carry.{name}"), Array::F64(vec![0.0]));
+        }
         expected.insert(format!("{tensor}.state.momentum"), Array::F32(momentum));
     }
     let found: BTreeMap<String, Array> = state.arrays().map(|(name, array)| (name.to_owned(), array.clone())).collect();
@@ -153,7 +178,7 @@ fn an_optimizer_without_tensors_has_a_state() {
     let mut opt = Optimizer::<Lion>::new(&Device::cpu(), Lion::default()).expect("the defaults are valid");
     opt.step(&mut [], &[]).expect("nothing to step");
     let state = State::from_bytes(&opt.state().expect("the CPU's state can be read").to_bytes()).expect("it is whole");
-    assert_eq!(state.arrays().count(), 1 + 6);
+    assert_eq!(state.arrays().count(), 1 + 17 + 5);
     let mut other = Optimizer::<Lion>::new(&Device::cpu(), Lion { lr: 1.0, ..Lion::default() }).expect("lr is valid");
     other.load_state(&state).expect("the state fits");
     assert_eq!(other.steps(), Ok(1));
@@ -171,6 +196,15 @@ fn states_that_do_not_fit_are_refused() {
             |s| s.set("group.0.gradient_scale", Dtype::F64, &[0.5]),
             "saved state: 'group.0.gradient_scale' is 0.5, not 1 or -1",
         ),
+        (|s| s.set("group.1.fall", Dtype::F64, &[17.0]), "saved state: the numbers of group 1 stand for no schedule"),
+        (|s| s.set("group.0.average", Dtype::F64, &[5.0]), "saved state: the numbers of group 0 stand for no average"),
+        (
+            |s| {
+                s.set("group.0.lookahead_every", Dtype::F64, &[2.0]);
+                s.set("group.0.lookahead_momentum", Dtype::F64, &[0.5]);
+            },
+            "saved state: the numbers of group 0 stand for no lookahead",
+        ),
         (|s| s.remove("steps"), "saved state: there is no array 'steps'"),
         (|s| s.remove("group.1.lr"), "saved state: there is no array 'group.1.lr'"),
         (|s| s.remove("tensor.5.3.group"), "saved state: there is no array 'tensor.5.3.group'"),
@@ -184,11 +218,11 @@ fn states_that_do_not_fit_are_refused() {
         (|s| s.set("steps", Dtype::U64, &[1_u64, 2]), "saved state: 'steps' is u64 of 2 elements, not u64 of 1"),
         (
             |s| s.set("tensor.0.0.steps", Dtype::F64, &[1.0]),
-            "saved state: 'tensor.0.0.steps' is f64 of 1 elements, not u64 of 1",
+            "saved state: 'tensor.0.0.steps' is f64 of 1 element, not u64 of 1",
         ),
         (
             |s| s.set("group.0.lr", Dtype::F32, &[1.0_f32]),
-            "saved state: 'group.0.lr' is f32 of 1 elements, not f64 of 1",
+            "saved state: 'group.0.lr' is f32 of 1 element, not f64 of 1",
         ),
         (
             |s| s.set("tensor.5.3.state.momentum", Dtype::F32, &[0.0_f32; 3]),

@@ -129,15 +129,17 @@ impl<R: Rule> Group<R> {
         around.chain((0..R::Hyper::NAMES.len()).map(|k| *hyper.nth(k))).collect()
     }
 
-    /// The group of a [`Group::row`]. Errors: a number that stands for nothing, settings that fail their check.
-    pub(crate) fn from_row(row: &[f64]) -> Result<Self> {
+    /// The group of a [`Group::row`], which is at this position. Errors: a number that stands for nothing, settings that fail
+    /// their check.
+    pub(crate) fn from_row(position: usize, row: &[f64]) -> Result<Self> {
         let (around, hyper) = row.split_at(step::Hyper::<f64>::NAMES.len());
         let h = step::Hyper::from_fn(|k| around[k]);
         let unknown = |what: &str| -> Error {
-            ErrorKind::State { message: format!("the numbers of a group's {what} stand for none") }.into()
+            ErrorKind::State { message: format!("the numbers of group {position} stand for no {what}") }.into()
         };
         if h.gradient_scale.abs() != 1.0 {
-            return Err(unknown("gradient_scale"));
+            let message = format!("'group.{position}.gradient_scale' is {}, not 1 or -1", h.gradient_scale);
+            return Err(ErrorKind::State { message }.into());
         }
         let schedule = [h.warmup, h.warmup_start, h.rise, h.hold, h.total, h.floor, h.fall, h.shape];
         let average = [h.average, h.average_decay, h.average_start, h.average_every];

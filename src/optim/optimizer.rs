@@ -185,8 +185,8 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// graph must not be replayed but captured again. (cudarc's own event tracking must be off while a stream is captured.)
     ///
     /// Errors, before anything is touched: a count that differs, a length that differs, memory of another device, arrays
-    /// that overlap. On CUDA also what the driver refuses: a step whose second launch is refused has advanced the counters
-    /// but no element; [`load_state`](Self::load_state) of a saved state undoes that.
+    /// that overlap. On CUDA also what the driver refuses: a step whose second launch is refused has advanced the
+    /// tensors' counters but no element; [`load_state`](Self::load_state) of a saved state undoes that.
     pub fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
         self.step_with(parameters, gradients, &[])
     }

@@ -9,7 +9,7 @@ use super::group::Group;
 use super::tensor::Listed;
 use crate::backend::{TensorState, carried};
 use crate::element::{Dtype, Real};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result, count};
 use crate::rules::{Record, Rule};
 use crate::step;
 
@@ -233,7 +233,7 @@ impl Reader<'_> {
         let steps = self.count("steps")?;
         let group = |position| {
             let row = Group::<R>::names().map(|name| self.number(&format!("group.{position}.{name}")));
-            Group::from_row(&row.collect::<Result<Vec<_>>>()?)
+            Group::from_row(position, &row.collect::<Result<Vec<_>>>()?)
         };
         let groups = (0..groups).map(group).collect::<Result<Vec<Group<R>>>>()?;
         let mut membership = Vec::new();
@@ -286,7 +286,8 @@ impl Reader<'_> {
 }
 
 fn unlike(name: &str, array: &Array, expected: &str, length: u64) -> Error {
-    wrong(format!("'{name}' is {} of {} elements, not {expected} of {length}", array.type_name(), array.len()))
+    let elements = count(array.len() as u64, "element");
+    wrong(format!("'{name}' is {} of {elements}, not {expected} of {length}", array.type_name()))
 }
 
 /// An array as a file holds it: little-endian.
