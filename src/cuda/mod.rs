@@ -1,30 +1,34 @@
 //! The CUDA side: launches of the kernels in `kernels/`.
 //!
 //! What each kernel is owed, which the SAFETY comments of this folder cite. Pointers are device addresses of the stream's
-//! device; `n` tensors, `c` chunks; a rule has `H` settings, `K` carried scalars, `S` scalars and `A` state arrays; `T` is
-//! the arithmetic type.
+//! device; `n` tensors, `c` chunks; a rule and what surrounds it have `H` settings, `K` carried scalars and `S` scalars
+//! together, the rule has `A` state arrays; `T` is the arithmetic type.
 //!
 //! | kernel | argument | size | alignment | access |
 //! |---|---|---|---|---|
-//! | `<rule>_tick_<T>` | tensor table | n rows of 40 + 8·A bytes | 8 | read |
+//! | `<rule>_tick_<T>` | tensor table | n rows of 80 + 8·max(A, 1) bytes | 8 | read |
 //! | (1 thread a tensor, | n | u64 | | |
-//! | at least one block) | groups | a row of 1 + H f64 for every group a tensor names | 8 | read |
+//! | at least one block) | groups | a row of H f64 for every group a tensor names | 8 | read |
 //! | | counters | 1 + n u64 | 8 | read, written |
 //! | | carries | n rows of K f64 | 8 | read, written |
-//! | | scalars | n rows of 1 + S `T` | T | written |
+//! | | scalars | n rows of S `T` | T | written |
 //! | `<rule>_<parameter>_<gradient>` | chunk table | c rows of 16 bytes | 8 | read |
 //! | (1 block a chunk) | tensor table | as above | 8 | read |
+//! | | groups | as above | 8 | read |
+//! | | counters | as above | 8 | read; the first written |
 //! | | scalars | as above, after the tick | T | read |
 //! | `noise_normals` (1 block | noise | `count` f32, disjoint from all else | 4 | written |
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
 //!
 //! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
-//! gradient (read), A state arrays (read, written), each aligned to its element and none overlapping another. Every chunk
-//! names a row, lies inside its length, and shares no element with another chunk; all but a tensor's first begin at a
-//! multiple of 16 elements of the parameter's memory. A row claims IN_PHASE only where all its arrays' addresses, counted
-//! in elements, agree modulo 16 / size of `T`: the kernel then accesses runs of so many elements. Where they agree modulo 16,
-//! as states do that were allocated for the parameter's address, it moves no sector twice.
+//! gradient (read), A state arrays (read, written) unless it is flagged stateless, and where their addresses are not 0 the
+//! extra (read) and the average, slow weights and momentum (read, written); each aligned to its element and none
+//! overlapping another. Every chunk that is not empty names a row, lies inside its length, and shares no element with
+//! another chunk; all but a tensor's first begin at a multiple of 16 elements of the parameter's memory. A row claims
+//! IN_PHASE only where all its arrays' addresses, counted in elements, agree modulo 16 / size of `T`: the kernel then
+//! accesses runs of so many elements. Where they agree modulo 16, as states do that were allocated for the parameter's
+//! address, it moves no sector twice.
 
 #![allow(unsafe_code)]
 

@@ -24,6 +24,7 @@ pub struct GlobalAccess<'m> {
     races: Option<Arc<RaceShadow>>,
     order: Order,
     /// Of blocks that have ended, for others.
+    #[allow(clippy::vec_box, reason = "lent and given back in its box, which is not worth opening")]
     scattered: Mutex<Vec<Box<Scattered>>>,
 }
 

@@ -38,7 +38,7 @@ impl Granule {
     ) -> Result<(), (Access, bool)> {
         if self.write >= instruction.past && new.meets(self.write, known) {
             let write = Access(self.write);
-            if !both_strong(self.write, new) && !(write.line() == new.line() && same()) {
+            if !(both_strong(self.write, new) || write.line() == new.line() && same()) {
                 return Err((write, true));
             }
         }
