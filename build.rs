@@ -34,7 +34,7 @@ macro_rules! pairs {
 for_each_pair!(pairs);
 
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
-const ROUTINES: &[(&str, &str)] = &[("noise", "es/noise.cu")];
+const ROUTINES: &[(&str, &str)] = &[("fmath", "core/fmath.cu"), ("noise", "es/noise.cu")];
 
 /// `-rdc=true` makes the layout constants visible to the driver.
 const FLAGS: &[&str] = &[

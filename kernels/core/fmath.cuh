@@ -134,6 +134,7 @@ __device__ inline Sum<f64> log2_sum_f64(f64 a) {
     f64 r = fma(fma(d, 0.11685679, -0.7224202), d, 1.4777328);
     r = fma(fma(-d, r, 1.0), r, r);
     r = fma(fma(-d, r, 1.0), r, r);
+    r = fma(fma(-d, r, 1.0), r, r);
     f64 s = f * r;
     f64 s_low = fma(-s, d_low, fma(-s, d, f)) * r;
 
@@ -280,7 +281,7 @@ __device__ inline f64 tanh_f64(f64 x) {
     p = fma(p, z, -0.3333333333333333);
     f64 below = fma(a * z, p, a);
     f64 above = 1.0 - 2.0 / (exp_f64(a + a) + 1.0);
-    return from_bits(to_bits(select(a < 1.0, below, above)) | (to_bits(x) & 0x8000000000000000u));
+    return from_bits(to_bits(select(a < 0.55, below, above)) | (to_bits(x) & 0x8000000000000000u));
 }
 
 __device__ inline SinCos<f32> sincospi_f32(f32 x) {

@@ -33,6 +33,8 @@
 #![allow(unsafe_code)]
 
 mod address;
+#[cfg(all(test, target_os = "linux"))]
+mod fmath;
 mod modules;
 pub(crate) mod noise;
 pub(crate) mod optim;

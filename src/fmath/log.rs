@@ -62,6 +62,7 @@ pub(super) fn log2_sum_f64(a: f64) -> Sum<f64> {
     let mut r = fma(fma(d, 0.11685679, -0.7224202), d, 1.4777328);
     r = fma(fma(-d, r, 1.0), r, r);
     r = fma(fma(-d, r, 1.0), r, r);
+    r = fma(fma(-d, r, 1.0), r, r);
     let s = f * r;
     let s_low = fma(-s, d_low, fma(-s, d, f)) * r;
 

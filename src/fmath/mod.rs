@@ -4,6 +4,20 @@
 //! The elementary functions are made of `+ - * /`, fused multiply-adds, selects and bit operations, without branches, tables
 //! or calls of a mathematical library: the CPU and every GPU give the same bits, and loops over them vectorise. Special
 //! values are those of C99, Annex F; subnormal arguments and results are kept.
+//!
+//! The greatest errors in units of the last place, which `tests/fmath` holds them to: f32 over all arguments (`pow` over 2³²
+//! hashed pairs), f64 over 2²¹ points against sums of two doubles.
+//!
+//! | | exp | ln | log2 | pow | tanh | sin πx | cos πx |
+//! |---|---|---|---|---|---|---|---|
+//! | f32 | 1.01 | 0.52 | 0.53 | 2.5 | 0.95 | 0.97 | 0.89 |
+//! | f64 | 1.1 | 0.7 | 0.75 | 1.3 | 1.6 | 1.1 | 1.1 |
+
+#![allow(
+    clippy::approx_constant,
+    clippy::excessive_precision,
+    reason = "the constants are parts of sums, written as CUDA reads them"
+)]
 
 use crate::element::Real;
 

@@ -1,4 +1,4 @@
-//! `tanh x`: an odd polynomial up to 1, `1 - 2/(e²ˣ + 1)` above. A twin of `kernels/core/fmath.cuh`.
+//! `tanh x`: an odd polynomial up to 1 (0.55 in f64), `1 - 2/(e²ˣ + 1)` above. A twin of `kernels/core/fmath.cuh`.
 
 use super::exp::{exp_f32, exp_f64};
 use super::{abs, fma, from_bits, select, to_bits};
@@ -40,5 +40,5 @@ pub(super) fn tanh_f64(x: f64) -> f64 {
     p = fma(p, z, -0.3333333333333333);
     let below = fma(a * z, p, a);
     let above = 1.0 - 2.0 / (exp_f64(a + a) + 1.0);
-    from_bits(to_bits(select(a < 1.0, below, above)) | (to_bits(x) & 0x8000000000000000))
+    from_bits(to_bits(select(a < 0.55, below, above)) | (to_bits(x) & 0x8000000000000000))
 }

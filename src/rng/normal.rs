@@ -43,6 +43,7 @@ pub(crate) const BATCH: usize = 64;
 
 /// The normals of [`BATCH`] neighbouring elements from the first one of `block` on.
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "four lanes are written at once")]
 pub(crate) fn normals(key: [u32; 2], address: &Address, block: u64) -> [f32; BATCH] {
     const LANES: usize = BATCH / BLOCK as usize;
     let mut lanes = [[0; LANES]; BLOCK as usize];

@@ -96,6 +96,7 @@ pub(crate) fn tick(h: &Hyper<f64>, t: u64, carry: &mut Carry<f64>) -> Scalars<f6
 }
 
 /// Whether `every` divides `n`; both are whole, `n` is not negative and `every` is not zero.
+#[allow(clippy::manual_is_multiple_of, reason = "its twin is written so")]
 pub(crate) fn is_multiple(n: f64, every: f64) -> bool {
     n as u64 % every as u64 == 0
 }

@@ -59,6 +59,7 @@ pub const BLOCK: usize = 1024;
 
 /// An error in units of the last place, and where it is.
 #[derive(Clone, Copy, Debug)]
+#[allow(dead_code, reason = "the place is for messages")]
 pub struct Worst<T> {
     pub ulp: f64,
     pub x: T,

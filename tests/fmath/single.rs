@@ -1,6 +1,6 @@
 //! f32 against the same function in f64, which is 2^29 times finer.
 
-use crate::accuracy::{Errors, Function, full, hash, worst};
+use crate::accuracy::{BLOCK, Errors, Function, full, hash, worst};
 
 /// `f` is a constant, so that each function has its own loop.
 #[derive(Clone, Copy)]
@@ -41,46 +41,45 @@ impl<const FUNCTION: usize> Errors for Single<FUNCTION> {
     }
 }
 
+/// Every argument, or with debug assertions, which make it slow, one in 61; of `pow` as many pairs.
 fn check<const FUNCTION: usize>(bound: f64) {
-    let stride = if full() || !cfg!(debug_assertions) { 1 } else { 1 };
-    let count = (1_u64 << 32) / stride;
-    let start = std::time::Instant::now();
-    let worst = worst(Single::<FUNCTION>, count / 1024 * 1024, stride);
-    println!("{} f32: {worst:?} {:?}", Function::ALL[FUNCTION].name(), start.elapsed());
-    assert!(worst.ulp <= bound);
+    let stride = if full() || !cfg!(debug_assertions) { 1 } else { 61 };
+    let worst = worst(Single::<FUNCTION>, (1 << 32) / stride / BLOCK as u64 * BLOCK as u64, stride);
+    println!("{} f32: {worst:?}", Function::ALL[FUNCTION].name());
+    assert!(worst.ulp <= bound, "{} of f32: {worst:?}; the bound is {bound}", Function::ALL[FUNCTION].name());
 }
 
 #[test]
 fn exp() {
-    check::<{ Function::Exp as usize }>(1.0);
+    check::<{ Function::Exp as usize }>(1.01);
 }
 
 #[test]
 fn ln() {
-    check::<{ Function::Ln as usize }>(1.0);
+    check::<{ Function::Ln as usize }>(0.52);
 }
 
 #[test]
 fn log2() {
-    check::<{ Function::Log2 as usize }>(1.0);
+    check::<{ Function::Log2 as usize }>(0.53);
 }
 
 #[test]
 fn pow() {
-    check::<{ Function::Pow as usize }>(1.0);
+    check::<{ Function::Pow as usize }>(2.5);
 }
 
 #[test]
 fn tanh() {
-    check::<{ Function::Tanh as usize }>(1.0);
+    check::<{ Function::Tanh as usize }>(0.95);
 }
 
 #[test]
 fn sinpi() {
-    check::<{ Function::Sinpi as usize }>(1.0);
+    check::<{ Function::Sinpi as usize }>(0.97);
 }
 
 #[test]
 fn cospi() {
-    check::<{ Function::Cospi as usize }>(1.0);
+    check::<{ Function::Cospi as usize }>(0.89);
 }
