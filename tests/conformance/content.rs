@@ -160,7 +160,7 @@ impl<P: Element> Content<P> {
 
     fn synchronise(&mut self, group: &Group<AnyRule>) {
         let Some(Lookahead { every, share, momentum, .. }) = group.lookahead else { return };
-        if self.steps % every != 0 {
+        if !self.steps.is_multiple_of(every) {
             return;
         }
         let [zero, alpha, rest] = [0.0, share, 1.0 - share].map(P::Real::from_f64);
@@ -184,7 +184,7 @@ impl<P: Element> Content<P> {
 
     fn collect(&mut self, group: &Group<AnyRule>) {
         let Some(Average { decay, start, every, .. }) = group.average else { return };
-        if self.steps < start || (self.steps - start) % every != 0 {
+        if self.steps < start || !(self.steps - start).is_multiple_of(every) {
             return;
         }
         self.around.collected += 1.0;
