@@ -17,6 +17,8 @@ use gradus::{Buffer, Device};
 mod file;
 #[path = "golden/formulas.rs"]
 mod formulas;
+#[path = "golden/formulas_newer.rs"]
+mod formulas_newer;
 #[path = "golden/methods.rs"]
 mod methods;
 

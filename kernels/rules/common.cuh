@@ -15,3 +15,11 @@ __device__ inline double l2(double decay, double weight_decay) {
 __device__ inline double keep(double decay, double lr, double weight_decay) {
     return 1.0 - lr * select(decay == DECAY_DECOUPLED, weight_decay, 0.0);
 }
+
+// A bound that nothing reaches.
+constexpr double UNLIMITED = INFINITY;
+
+// `x` between `-bound` and `bound`; a NaN stays one.
+template <class T> __device__ T clamp(T x, T bound) {
+    return select(x > bound, bound, select(x < -bound, -bound, x));
+}

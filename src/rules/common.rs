@@ -1,6 +1,7 @@
 //! Words that several rules share.
 
 use super::{Setting, Value};
+use crate::element::Real;
 use crate::fmath::select;
 
 /// Where weight decay acts.
@@ -48,4 +49,13 @@ pub fn l2(decay: f64, weight_decay: f64) -> f64 {
 /// What decoupled decay leaves of the parameter, as a factor; 1 for other decays.
 pub fn keep(decay: f64, lr: f64, weight_decay: f64) -> f64 {
     1.0 - lr * select(decay == DECAY_DECOUPLED, weight_decay, 0.0)
+}
+
+/// A bound that nothing reaches.
+pub const UNLIMITED: f64 = f64::INFINITY;
+
+/// `x` between `-bound` and `bound`; a NaN stays one.
+#[inline(always)]
+pub fn clamp<T: Real>(x: T, bound: T) -> T {
+    select(x > bound, bound, select(x < -bound, -bound, x))
 }

@@ -11,6 +11,13 @@ macro_rules! for_each_rule {
             sgd::Sgd {},
             adamw::AdamW { adam: AdamW::adam() },
             lion::Lion {},
+            adan::Adan {},
+            ademamix::AdEMAMix {},
+            adopt::Adopt {},
+            inna::Inna { inna_saddles: Inna::saddles() },
+            nesterov::Nesterov {},
+            sdlm::Sdlm {},
+            signum::Signum { signsgd: Signum::signsgd() },
         }
     };
 }

@@ -117,9 +117,10 @@ impl Hyper {
         }
     }
 
-    /// A switch that chooses between two named values of a setting: for `false`, and for `true`.
-    pub fn choice(mut self, key: &str, setting: &'static str, names: [&'static str; 2]) -> Result<Self, String> {
-        let chosen = self.switch(key)?.map(|on| (setting, names[usize::from(on)].into()));
+    /// A switch that chooses between two values of a setting: for `false`, and for `true`.
+    pub fn choice<V: Into<Value>>(mut self, key: &str, setting: &'static str, values: [V; 2]) -> Result<Self, String> {
+        let [off, on] = values.map(V::into);
+        let chosen = self.switch(key)?.map(|chosen| (setting, if chosen { on } else { off }));
         self.settings.extend(chosen);
         Ok(self)
     }

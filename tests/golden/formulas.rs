@@ -7,9 +7,18 @@ use super::{Run, check};
 
 /// A file of three elements and eight steps of `update(t, p, g, state)`.
 fn file(method: &str, hyper: Json, update: impl Fn(i32, f64, f64, &mut [f64; 2]) -> f64) -> File {
+    file_with_states(method, hyper, update)
+}
+
+/// The same with any number of states.
+pub fn file_with_states<const STATES: usize>(
+    method: &str,
+    hyper: Json,
+    update: impl Fn(i32, f64, f64, &mut [f64; STATES]) -> f64,
+) -> File {
     let start = [0.5, -1.25, 0.0];
     let gradient = |t: i32| [0, 1, 2].map(|i| f64::from(7 * t + 3 * i).sin() + 0.25 * f64::from(i));
-    let (mut p, mut state) = (start, [[0.0; 2]; 3]);
+    let (mut p, mut state) = (start, [[0.0; STATES]; 3]);
     let mut step = |t| {
         let g = gradient(t);
         p = [0, 1, 2].map(|i| update(t, p[i], g[i], &mut state[i]));
@@ -23,7 +32,7 @@ fn file(method: &str, hyper: Json, update: impl Fn(i32, f64, f64, &mut [f64; 2])
     File::new(&format!("{method} {hyper}"), json).expect("an object is a file")
 }
 
-fn assert_agrees(file: &File) {
+pub fn assert_agrees(file: &File) {
     for run in Run::all() {
         let method = super::methods::built(file.method()).expect("the method is built");
         if let Err(error) = check(file, method, &run) {
@@ -33,7 +42,7 @@ fn assert_agrees(file: &File) {
 }
 
 /// The gradient as it is to be descended.
-fn descended(maximize: bool, g: f64) -> f64 {
+pub fn descended(maximize: bool, g: f64) -> f64 {
     if maximize { -g } else { g }
 }
 

@@ -35,7 +35,55 @@ pub const METHODS: &[Method] = &[
         },
         state: &[("exp_avg", "m")],
     },
+    Method {
+        name: "adan",
+        rule: "adan",
+        settings: |hyper| {
+            let hyper = hyper.same(&["lr", "eps", "weight_decay"])?.list("betas", &["beta1", "beta2", "beta3"])?;
+            hyper.choice("no_prox", "proximal", [true, false])
+        },
+        state: &[("exp_avg", "m"), ("exp_avg_diff", "v"), ("exp_avg_sq", "n")],
+    },
+    Method {
+        name: "ademamix",
+        rule: "ademamix",
+        settings: |hyper| {
+            let hyper = hyper.same(&["lr", "alpha", "eps", "weight_decay", "alpha_warmup", "beta3_warmup"])?;
+            hyper.list("betas", &["beta1", "beta2", "beta3"])
+        },
+        state: &[("exp_avg_fast", "m"), ("exp_avg_slow", "slow"), ("exp_avg_sq", "v")],
+    },
+    Method {
+        name: "adopt",
+        rule: "adopt",
+        settings: |hyper| {
+            let hyper = hyper.same(&["lr", "eps", "clip", "weight_decay"])?.list("betas", &["beta1", "beta2"])?;
+            hyper.choice("decouple", "decay", ["l2", "decoupled"])
+        },
+        state: MOMENTS,
+    },
+    Method { name: "inna", rule: "inna", settings: inna, state: &[] },
+    Method { name: "inna_saddles_init", rule: "inna_saddles", settings: inna, state: &[] },
+    Method {
+        name: "nesterov_sutskever",
+        rule: "nesterov",
+        settings: |hyper| hyper.same(&["lr", "mu_max", "period", "weight_decay"]),
+        state: &[("velocity_last", "velocity")],
+    },
+    // Both are of one class, whose default has momentum.
+    Method { name: "signsgd", rule: "signum", settings: signum, state: SIGNUM },
+    Method { name: "signum", rule: "signum", settings: signum, state: SIGNUM },
 ];
+
+const SIGNUM: &[(&str, &str)] = &[("momentum_buffer", "m")];
+
+fn inna(hyper: Hyper) -> Result<Hyper, String> {
+    hyper.same(&["lr", "alpha", "beta", "decaypower", "weight_decay"])
+}
+
+fn signum(hyper: Hyper) -> Result<Hyper, String> {
+    hyper.same(&["lr", "momentum", "weight_decay"])?.choice("weight_decouple", "decay", ["l2", "decoupled"])
+}
 
 fn adam(hyper: Hyper) -> Result<Hyper, String> {
     hyper.same(&["lr", "eps", "weight_decay"])?.list("betas", &["beta1", "beta2"])
