@@ -4,9 +4,9 @@
 //   m ← m + (1-β₁)(g - m)        s ← s + (1-β₃ₜ)(g - s)        v ← v + (1-β₂)(g² - v)
 //   p ← (1 - lr·λ) p - lr (m / (1-β₁ᵗ) + αₜ s) / (√v / √(1-β₂ᵗ) + ε)
 //
-//   αₜ = α · min(t / A, 1)                                                      A = alpha_warmup steps
-//   β₃ₜ = f⁻¹((1 - t/B) f(β₁) + t/B · f(β₃)) for t < B, β₃ from it on           B = beta3_warmup steps
-//   f(β) = ln ½ / ln(β + 1e-8) - 1        f⁻¹(x) = ½^(1 / (x + 1))
+//   αₜ = α · min(t / A, 1)                                                         A = alpha_warmup steps
+//   1 / ln β₃ₜ = (1 - t/B) / ln(β₁ + 1e-8) + t/B / ln(β₃ + 1e-8) for t < B         B = beta3_warmup steps
+//   β₃ₜ = β₃ from it on
 #pragma once
 #include "rules/common.cuh"
 
@@ -19,16 +19,11 @@ struct AdEMAMix {
     template <class T> struct State { T m, slow, v; };
     static constexpr int MOMENTUM = 0;
 
-    // f: what the half-life of a mean is above one step.
-    static __device__ double half_life(double beta) {
-        return fmath::ln(0.5) / fmath::ln(beta + 1e-8) - 1.0;
-    }
-
     // The decay of the slow mean in a step.
     static __device__ double slow_decay(const Hyper& h, double step) {
         double share = step / h.beta3_warmup;
-        double life = (1.0 - share) * half_life(h.beta1) + share * half_life(h.beta3);
-        return select(step < h.beta3_warmup, fmath::pow(0.5, 1.0 / (life + 1.0)), h.beta3);
+        double life = (1.0 - share) / fmath::ln(h.beta1 + 1e-8) + share / fmath::ln(h.beta3 + 1e-8);
+        return select(step < h.beta3_warmup, fmath::exp(1.0 / life), h.beta3);
     }
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {

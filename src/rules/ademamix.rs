@@ -7,13 +7,13 @@
 //! m ← m + (1-β₁)(g - m)        s ← s + (1-β₃ₜ)(g - s)        v ← v + (1-β₂)(g² - v)
 //! p ← (1 - lr·λ) p - lr (m / (1-β₁ᵗ) + αₜ s) / (√v / √(1-β₂ᵗ) + ε)
 //!
-//! αₜ = α · min(t / A, 1)                                                      A = alpha_warmup steps
-//! β₃ₜ = f⁻¹((1 - t/B) f(β₁) + t/B · f(β₃)) for t < B, β₃ from it on           B = beta3_warmup steps
-//! f(β) = ln ½ / ln(β + 1e-8) - 1        f⁻¹(x) = ½^(1 / (x + 1))
+//! αₜ = α · min(t / A, 1)                                                         A = alpha_warmup steps
+//! 1 / ln β₃ₜ = (1 - t/B) / ln(β₁ + 1e-8) + t/B / ln(β₃ + 1e-8) for t < B         B = beta3_warmup steps
+//! β₃ₜ = β₃ from it on
 //! ```
 //!
-//! The slow mean `s` has no bias correction. Its decay warms up along a line of half-lives; the 1e-8, which is the code's, shows
-//! in the ninth digit. α is 2 as in the code: the paper takes 5 to 10, optax 5. pytorch_optimizer adds λp to the gradient
+//! The slow mean `s` has no bias correction. Its half-life, which is proportional to `1 / ln β₃ₜ`, warms up along a line; the 1e-8,
+//! which is the code's, shows in the ninth digit. α is 2 as in the code: the paper takes 5 to 10, optax 5. pytorch_optimizer adds λp to the gradient
 //! unless it is told to decouple.
 //!
 //! ```
@@ -67,16 +67,11 @@ record! {
 }
 record! { pub struct State { m, slow, v } }
 
-/// f: what the half-life of a mean is above one step.
-fn half_life(beta: f64) -> f64 {
-    fmath::ln(0.5) / fmath::ln(beta + 1e-8) - 1.0
-}
-
 /// The decay of the slow mean in a step.
 fn slow_decay(h: &Hyper<f64>, step: f64) -> f64 {
     let share = step / h.beta3_warmup;
-    let life = (1.0 - share) * half_life(h.beta1) + share * half_life(h.beta3);
-    select(step < h.beta3_warmup, fmath::pow(0.5, 1.0 / (life + 1.0)), h.beta3)
+    let life = (1.0 - share) / fmath::ln(h.beta1 + 1e-8) + share / fmath::ln(h.beta3 + 1e-8);
+    select(step < h.beta3_warmup, fmath::exp(1.0 / life), h.beta3)
 }
 
 impl Rule for AdEMAMix {
