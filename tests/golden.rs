@@ -8,10 +8,10 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::{env, fmt, fs, io};
 
-use gradus::element::{Dtype, Real};
-use gradus::optim::{Array, Group, Stepper, Tensor};
-use gradus::rules::{Pair, by_name};
-use gradus::{Buffer, Device};
+use gradus::Device;
+use gradus::element::Dtype;
+use gradus::rules::by_name;
+use serde_json::{Value as Json, json};
 
 #[path = "golden/file.rs"]
 mod file;
@@ -19,11 +19,18 @@ mod file;
 mod formulas;
 #[path = "golden/formulas_newer.rs"]
 mod formulas_newer;
+#[path = "golden/formulas_extras.rs"]
+mod formulas_extras;
 #[path = "golden/methods.rs"]
 mod methods;
+#[path = "golden/play.rs"]
+mod play;
+#[path = "golden/wrappers.rs"]
+mod wrappers;
 
 use file::File;
 use methods::{METHODS, Method, built, matches};
+use play::{Difference, play};
 
 /// Errors are relative to the greater of 1 and the number that the file gives.
 const TOLERANCE_F64: f64 = 1e-12;
@@ -130,37 +137,60 @@ fn every_method_has_a_rule_and_a_file() {
 
 #[test]
 fn planted_faults_are_noticed() {
-    let text = fs::read_to_string(own_directory().join("adam.json")).expect("adam.json can be read");
-    let verdict = |pointer: &str, value: serde_json::Value| {
-        let mut json: serde_json::Value = serde_json::from_str(&text).expect("adam.json is JSON");
-        let (parent, key) = pointer.rsplit_once('/').expect("a pointer has a parent");
-        match json.pointer_mut(parent).expect("the parent exists") {
-            serde_json::Value::Object(fields) => drop(fields.insert(key.to_owned(), value)),
-            other => other[key.parse::<usize>().expect("a list has numbers")] = value,
-        }
-        let file = File::new("planted", json)?;
-        let method = built("adam").expect("adam is built");
-        check(&file, method, &Run { dtype: Dtype::F64, device: Device::cpu() }).map(drop)
-    };
     let first: f64 = -0.3507186283104466;
-    assert_eq!(verdict("/params/0/1", first.into()), Ok(()));
-    for (pointer, value, start) in [
-        ("/params/0/1", (first + 2e-12).into(), "f64 on cpu"),
-        ("/params/9/39", "nan".into(), "f64 on cpu"),
-        ("/state/exp_avg/0", 1e-11.into(), "f64 on cpu"),
-        ("/state/exp_avg", serde_json::json!([0.0]), "state exp_avg has 40 elements, not 1"),
-        ("/grads/0", serde_json::json!([0.0]), "grads 0 has 1 elements, not 40"),
-        ("/grads", serde_json::json!([]), "there are 0 gradients and 10 parameters"),
-        ("/hyper/betas", serde_json::json!([0.999, 0.9]), "f64 on cpu"),
-        ("/hyper/betas", 0.9.into(), "betas = 0.9 is not a list of 2"),
-        ("/hyper/maximize", true.into(), "f64 on cpu"),
-        ("/hyper/weight_decay", 0.1.into(), "f64 on cpu"),
-        ("/hyper/lr", "fast".into(), "AdamW: lr = 'fast' is not a number"),
-        ("/hyper/warmup", 0.into(), "nothing reads the hyperparameters warmup"),
+    assert_eq!(verdict("adam", "/params/0/1", first.into()), Ok(()));
+    for (name, pointer, value, part) in [
+        ("adam", "/params/0/1", (first + 2e-12).into(), "f64 on cpu"),
+        ("adam", "/params/9/39", "nan".into(), "f64 on cpu"),
+        ("adam", "/state/exp_avg/0", 1e-11.into(), "f64 on cpu"),
+        ("adam", "/state/exp_avg", json!([0.0]), "state exp_avg has 40 elements, not 1"),
+        ("adam", "/grads/0", json!([0.0]), "grads 0 has 1 elements, not 40"),
+        ("adam", "/grads", json!([]), "there are 0 gradients and 10 parameters"),
+        ("adam", "/hyper/betas", json!([0.999, 0.9]), "f64 on cpu"),
+        ("adam", "/hyper/betas", 0.9.into(), "betas = 0.9 is not a list of 2"),
+        ("adam", "/hyper/maximize", true.into(), "f64 on cpu"),
+        ("adam", "/hyper/weight_decay", 0.1.into(), "f64 on cpu"),
+        ("adam", "/hyper/lr", "fast".into(), "AdamW: lr = 'fast' is not a number"),
+        ("adam", "/hyper/warmup", 0.into(), "nothing reads the hyperparameters warmup"),
+        ("adam", "/noise", json!([]), "there are 0 of noise and 10 gradients"),
+        ("adam", "/hess_grads", json!({ "10": [0.0] }), "hess_grads has '10', which is none of 10 steps"),
+        ("adam", "/hess_grads", json!({ "9": [0.0] }), "adamw takes neither a second gradient nor noise"),
+        ("lookahead_sgd", "/state/slow/3", 0.0.into(), "state slow, element 3"),
+        ("lookahead_sgd", "/hyper/la_steps", 4.into(), "f64 on cpu"),
+        ("lookahead_sgd", "/hyper/la_alpha", 0.7.into(), "f64 on cpu"),
+        ("lookahead_sgd", "/hyper/pullback", "reset".into(), "f64 on cpu"),
+        ("lookahead_sgd", "/hyper/pullback", "half".into(), "pullback = 'half' is none of none, reset, pullback"),
+        ("lookahead_sgd", "/hyper/k", 5.into(), "la_steps is given by two names"),
+        ("lookahead_sgd", "/hyper/inner", "adam".into(), "inner = 'adam' is not 'sgd'"),
+        ("gadam", "/state/avg_params_per_step/6/39", 0.0.into(), "state avg_params_per_step 6, element 39"),
+        ("gadam", "/state/avg_params_per_step/5", json!(null), "state avg_params_per_step 5 is null, but there is one"),
+        ("gadam", "/state/avg_params_per_step/0", json!([0.0]), "state avg_params_per_step 0 has 40 elements, not 1"),
+        ("gadam", "/state/avg_params_per_step", json!([]), "state avg_params_per_step has 0 steps, not 10"),
+        ("gadam", "/state/n_avg", 2.into(), "state n_avg"),
+        ("gadam", "/hyper/avg_start", 3.into(), "state avg_params_per_step 4 is null, but there is one"),
+        ("gadam", "/hyper/decoupled_wd", false.into(), "f64 on cpu"),
+        ("ema_weights", "/params/9/39", 0.0.into(), "params 9, element 39"),
+        ("ema_weights", "/hyper/decay", 0.8.into(), "f64 on cpu"),
+        ("swa_weights", "/grads/3/7", 0.0.into(), "f64 on cpu"),
+        ("swa_weights", "/state/n_averaged", 11.into(), "state n_averaged"),
     ] {
-        let found = verdict(pointer, value.clone()).expect_err(pointer);
-        assert!(found.starts_with(start), "{pointer} = {value} gave: {found}");
+        let found = verdict(name, pointer, Json::clone(&value)).expect_err(pointer);
+        assert!(found.contains(part), "{name}{pointer} = {value} gave: {found}");
     }
+}
+
+/// What becomes of a file that is given another value somewhere.
+fn verdict(name: &str, pointer: &str, value: Json) -> Result<(), String> {
+    let text = fs::read_to_string(own_directory().join(format!("{name}.json"))).expect("the file can be read");
+    let mut json: Json = serde_json::from_str(&text).expect("the file is JSON");
+    let (parent, key) = pointer.rsplit_once('/').expect("a pointer has a parent");
+    match json.pointer_mut(parent).expect("the parent exists") {
+        Json::Object(fields) => drop(fields.insert(key.to_owned(), value)),
+        other => other[key.parse::<usize>().expect("a list has numbers")] = value,
+    }
+    let file = File::new("planted", json)?;
+    let method = built(name).expect("the method is built");
+    check(&file, method, &Run { dtype: Dtype::F64, device: Device::cpu() }).map(drop)
 }
 
 /// The golden files of the package.
@@ -198,83 +228,6 @@ fn check(file: &File, method: &Method, run: &Run) -> Result<f64, String> {
         return Ok(*error);
     }
     Err(format!("{run}: {place} is {given}, not {expected}: {error:.1e} is above {tolerance:.0e}"))
-}
-
-/// Where an array differs most from what a file says.
-struct Difference {
-    error: f64,
-    place: String,
-    given: f64,
-    expected: f64,
-}
-
-impl Difference {
-    /// Errors: arrays of other lengths.
-    fn greatest(place: &str, given: &[f64], expected: &[f64]) -> Result<Self, String> {
-        same_length(place, given.len(), expected.len())?;
-        let of = |element: usize| {
-            let (given, expected) = (given[element], expected[element]);
-            let error = if given == expected { 0.0 } else { (given - expected).abs() / expected.abs().max(1.0) };
-            let error = if error.is_nan() { f64::INFINITY } else { error };
-            Self { error, place: format!("{place}, element {element},"), given, expected }
-        };
-        let worst = (0..given.len()).map(of).max_by(|a, b| a.error.total_cmp(&b.error));
-        worst.ok_or_else(|| format!("{place} has no elements"))
-    }
-}
-
-/// Steps through a file and compares the parameters after every step, then the states that the method names.
-fn play<T: Pair<T> + Real>(file: &File, method: &Method, device: &Device) -> Result<Vec<Difference>, String> {
-    let start = file.array("param0")?;
-    let (gradients, parameters) = (file.arrays("grads")?, file.arrays("params")?);
-    same_length("param0", start.len(), file.length()?)?;
-    if gradients.len() != parameters.len() {
-        return Err(format!("there are {} gradients and {} parameters", gradients.len(), parameters.len()));
-    }
-
-    let mut optimizer = optimizer::<T>(file, method, device)?;
-    let explain = |error: gradus::Error| error.to_string();
-    optimizer.add(Tensor::new(start.len())).map_err(explain)?;
-    let mut parameter = Buffer::from_slice(device, &rounded::<T>(&start)).map_err(explain)?;
-    let mut differences = Vec::new();
-    for (step, (gradient, expected)) in gradients.iter().zip(&parameters).enumerate() {
-        same_length(&format!("grads {step}"), gradient.len(), start.len())?;
-        let gradient = Buffer::from_slice(device, &rounded::<T>(gradient)).map_err(explain)?;
-        optimizer.step(&mut [parameter.view_mut()], &[Some(gradient.view())]).map_err(explain)?;
-        let given: Vec<f64> = parameter.to_vec().map_err(explain)?.into_iter().map(T::to_f64).collect();
-        differences.push(Difference::greatest(&format!("params {step}"), &given, expected)?);
-    }
-    let state = optimizer.state().map_err(explain)?;
-    for (theirs, ours) in method.state {
-        let Some(expected) = file.state(theirs)? else { continue };
-        let given = match state.get(&format!("tensor.0.0.state.{ours}")) {
-            Some(Array::F64(values)) => values.clone(),
-            Some(Array::F32(values)) => values.iter().copied().map(f64::from).collect(),
-            _ => return Err(format!("the state has no array '{ours}' of f32 or f64")),
-        };
-        differences.push(Difference::greatest(&format!("state {theirs}"), &given, &expected)?);
-    }
-    Ok(differences)
-}
-
-fn optimizer<T: Pair<T> + Real>(
-    file: &File,
-    method: &Method,
-    device: &Device,
-) -> Result<Box<dyn Stepper<T, T>>, String> {
-    let mut hyper = file.hyper()?;
-    let maximize = hyper.switch("maximize")?.unwrap_or(false);
-    let settings = (method.settings)(hyper)?.finish()?;
-    let made = by_name(method.rule, &settings).and_then(|rule| Group::new(rule).maximize(maximize).optimizer(device));
-    made.map_err(|error| error.to_string())
-}
-
-fn same_length(what: &str, given: usize, expected: usize) -> Result<(), String> {
-    if given == expected { Ok(()) } else { Err(format!("{what} has {given} elements, not {expected}")) }
-}
-
-fn rounded<T: Real>(values: &[f64]) -> Vec<T> {
-    values.iter().copied().map(T::from_f64).collect()
 }
 
 fn describe(runs: &[Run], errors: &[f64]) -> String {

@@ -68,6 +68,15 @@ macro_rules! registry {
                 }
             }
 
+            /// Where the point to evaluate the model at lies, as [`Rule::evaluation`], with the name of the state.
+            pub fn evaluation(&self) -> Option<(&'static str, f64)> {
+                match self {
+                    $(Self::$Rule(rule) => {
+                        rule.evaluation().map(|(state, weight)| (<$Rule as Rule>::State::<f64>::NAMES[state], weight))
+                    })*
+                }
+            }
+
             /// The rule's name: the stem of its kernels.
             pub fn name(&self) -> &'static str {
                 match self {

@@ -6,6 +6,8 @@ use std::path::Path;
 use gradus::rules::Value;
 use serde_json::{Map, Value as Json};
 
+use super::wrappers::Wrappers;
+
 /// What one file says; `README.md` beside the files describes it.
 pub struct File {
     pub name: String,
@@ -46,7 +48,9 @@ impl File {
 
     pub fn hyper(&self) -> Result<Hyper, String> {
         match self.field("hyper")? {
-            Json::Object(hyper) => Ok(Hyper { left: hyper.clone(), settings: Vec::new() }),
+            Json::Object(hyper) => {
+                Ok(Hyper { left: hyper.clone(), settings: Vec::new(), wrappers: Wrappers::default() })
+            }
             _ => Err("hyper is not an object".to_owned()),
         }
     }
@@ -71,6 +75,45 @@ impl File {
         }
     }
 
+    /// What a state array is after each step, where the file has it; `None` in a step stands for null.
+    pub fn state_by_step(&self, key: &str) -> Result<Option<Vec<Option<Vec<f64>>>>, String> {
+        let Some(array) = self.fields.get("state").and_then(|state| state.get(key)) else { return Ok(None) };
+        let steps = array.as_array().ok_or_else(|| format!("state.{key} is not a list"))?;
+        let step = |step: &Json| match step {
+            Json::Null => Ok(None),
+            array => flatten(array).map(Some).ok_or_else(|| format!("state.{key} does not hold numbers only")),
+        };
+        steps.iter().map(step).collect::<Result<_, _>>().map(Some)
+    }
+
+    /// What each of the steps is given beside its gradient, where the file has such a field.
+    pub fn extras(&self, steps: usize) -> Result<Vec<Option<Vec<f64>>>, String> {
+        let has = |key: &&str| self.fields.contains_key(*key);
+        match ["grads_prev_point", "hess_grads", "noise"].into_iter().filter(has).collect::<Vec<_>>()[..] {
+            [] => Ok(vec![None; steps]),
+            [key] if self.field(key)?.is_object() => self.sparse(key, steps),
+            [key] => {
+                let extras = self.arrays(key)?;
+                if extras.len() != steps {
+                    return Err(format!("there are {} of {key} and {steps} gradients", extras.len()));
+                }
+                Ok(extras.into_iter().map(Some).collect())
+            }
+            [ref keys @ ..] => Err(format!("a step takes one of {}", keys.join(", "))),
+        }
+    }
+
+    /// A field that has numbers for some steps, counted from 0.
+    fn sparse(&self, key: &str, steps: usize) -> Result<Vec<Option<Vec<f64>>>, String> {
+        let mut sparse = vec![None; steps];
+        for (step, numbers) in self.field(key)?.as_object().into_iter().flatten() {
+            let place = step.parse().ok().and_then(|step: usize| sparse.get_mut(step));
+            let place = place.ok_or_else(|| format!("{key} has '{step}', which is none of {steps} steps"))?;
+            *place = Some(flatten(numbers).ok_or_else(|| format!("{key} does not hold numbers only"))?);
+        }
+        Ok(sparse)
+    }
+
     fn field(&self, key: &str) -> Result<&Json, String> {
         self.fields.get(key).ok_or_else(|| format!("there is no field {key}"))
     }
@@ -91,6 +134,8 @@ fn flatten(json: &Json) -> Option<Vec<f64>> {
 pub struct Hyper {
     left: Map<String, Json>,
     settings: Vec<(&'static str, Value)>,
+    /// What surrounds the rule.
+    pub wrappers: Wrappers,
 }
 
 impl Hyper {
@@ -100,6 +145,12 @@ impl Hyper {
             let value = self.take(key).map(|json| value(key, &json)).transpose()?;
             self.settings.extend(value.map(|value| (*key, value)));
         }
+        Ok(self)
+    }
+
+    /// A setting that no hyperparameter stands for.
+    pub fn set(mut self, setting: &'static str, value: impl Into<Value>) -> Result<Self, String> {
+        self.settings.push((setting, value.into()));
         Ok(self)
     }
 
@@ -131,10 +182,28 @@ impl Hyper {
         json.as_bool().map(Some).ok_or_else(|| format!("{key} = {json} is not true or false"))
     }
 
-    /// The settings. Errors: hyperparameters that nothing has read.
-    pub fn finish(self) -> Result<Vec<(&'static str, Value)>, String> {
+    /// A number that no setting of the rule stands for.
+    pub fn number(&mut self, key: &str) -> Result<Option<f64>, String> {
+        let Some(json) = self.take(key) else { return Ok(None) };
+        json.as_f64().map(Some).ok_or_else(|| format!("{key} = {json} is not a number"))
+    }
+
+    /// A whole number that no setting of the rule stands for.
+    pub fn count(&mut self, key: &str) -> Result<Option<u64>, String> {
+        let Some(json) = self.take(key) else { return Ok(None) };
+        json.as_u64().map(Some).ok_or_else(|| format!("{key} = {json} is not a whole number"))
+    }
+
+    /// A name that no setting of the rule stands for.
+    pub fn name(&mut self, key: &str) -> Result<Option<String>, String> {
+        let Some(json) = self.take(key) else { return Ok(None) };
+        json.as_str().map(|name| Some(name.to_owned())).ok_or_else(|| format!("{key} = {json} is not a name"))
+    }
+
+    /// The rule's settings and what surrounds it. Errors: hyperparameters that nothing has read.
+    pub fn finish(self) -> Result<(Vec<(&'static str, Value)>, Wrappers), String> {
         if self.left.is_empty() {
-            return Ok(self.settings);
+            return Ok((self.settings, self.wrappers));
         }
         let unread: Vec<&str> = self.left.keys().map(String::as_str).collect();
         Err(format!("nothing reads the hyperparameters {}", unread.join(", ")))

@@ -1,5 +1,7 @@
 //! What plays the files of each method.
 
+use gradus::optim::Average;
+
 use super::file::Hyper;
 
 /// A rule that plays the files of a method.
@@ -8,13 +10,16 @@ pub struct Method {
     pub name: &'static str,
     /// The rule's name in gradus.
     pub rule: &'static str,
-    /// Reads the hyperparameters as settings of the rule. `maximize` is read for every method.
+    /// Reads the hyperparameters as settings of the rule and of what surrounds it. `maximize` is read for every method.
     pub settings: fn(Hyper) -> Result<Hyper, String>,
-    /// State arrays: the reference's name, and the rule's.
+    /// State arrays: the reference's name, and the rule's; or `average`, `evaluation`, or a name of a saved state's array such
+    /// as `slow`. `theta` and what ends in `_per_step` is compared after every step.
     pub state: &'static [(&'static str, &'static str)],
 }
 
 const MOMENTS: &[(&str, &str)] = &[("exp_avg", "m"), ("exp_avg_sq", "v")];
+
+const SLOW: &[(&str, &str)] = &[("slow", "slow")];
 
 /// Every method that is built.
 pub const METHODS: &[Method] = &[
@@ -73,6 +78,34 @@ pub const METHODS: &[Method] = &[
     // Both are of one class, whose default has momentum.
     Method { name: "signsgd", rule: "signum", settings: signum, state: SIGNUM },
     Method { name: "signum", rule: "signum", settings: signum, state: SIGNUM },
+    Method { name: "lookahead_adam", rule: "adam", settings: |hyper| hyper.lookahead("adam"), state: SLOW },
+    Method { name: "lookahead_sgd", rule: "sgd", settings: |hyper| hyper.lookahead("sgd"), state: SLOW },
+    Method {
+        name: "gadam",
+        rule: "adam",
+        settings: |hyper| adam(hyper.iterate_average()?)?.choice("decoupled_wd", "decay", ["l2", "decoupled"]),
+        state: &[
+            ("exp_avg", "m"),
+            ("exp_avg_sq", "v"),
+            ("avg_params_per_step", "average"),
+            ("n_avg", "carry.averaged"),
+        ],
+    },
+    Method {
+        name: "ema_weights",
+        rule: "sgd",
+        settings: |mut hyper| {
+            let decay = hyper.number("decay")?.unwrap_or(0.999);
+            hyper.average_of_weights(Average::exponential(decay))
+        },
+        state: &[("n_averaged", "carry.averaged")],
+    },
+    Method {
+        name: "swa_weights",
+        rule: "sgd",
+        settings: |hyper| hyper.average_of_weights(Average::equal()),
+        state: &[("n_averaged", "carry.averaged")],
+    },
 ];
 
 const SIGNUM: &[(&str, &str)] = &[("momentum_buffer", "m")];
