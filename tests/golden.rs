@@ -171,6 +171,12 @@ fn planted_faults_are_noticed() {
         ("gadam", "/hyper/decoupled_wd", false.into(), "f64 on cpu"),
         ("ema_weights", "/params/9/39", 0.0.into(), "params 9, element 39"),
         ("ema_weights", "/hyper/decay", 0.8.into(), "f64 on cpu"),
+        ("sophia_g", "/hess_grads/4/39", 1.0.into(), "f64 on cpu"),
+        ("sophia_g", "/hess_grads/4", json!([0.0]), "second gradient 0 has 1 elements but parameter 0 has 40"),
+        ("sophia_g", "/hess_grads/5", json!([0.0]), "one second gradient in 4 steps is wrong of step 5"),
+        ("sophia_g", "/hyper/hess_every", 8.into(), "one second gradient in 8 steps is wrong of step 4"),
+        ("sophia_g", "/hyper/bs", 2001.into(), "f64 on cpu"),
+        ("sophia_g", "/noise", json!([]), "a step takes one of hess_grads, noise"),
         ("swa_weights", "/grads/3/7", 0.0.into(), "f64 on cpu"),
         ("swa_weights", "/state/n_averaged", 11.into(), "state n_averaged"),
     ] {

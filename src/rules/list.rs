@@ -18,6 +18,7 @@ macro_rules! for_each_rule {
             nesterov::Nesterov {},
             sdlm::Sdlm {},
             signum::Signum { signsgd: Signum::signsgd() },
+            sophia_g::SophiaG {},
         }
     };
 }

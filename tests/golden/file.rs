@@ -148,6 +148,13 @@ impl Hyper {
         Ok(self)
     }
 
+    /// A hyperparameter that the rule has as a setting of another name.
+    pub fn renamed(mut self, key: &'static str, setting: &'static str) -> Result<Self, String> {
+        let value = self.take(key).map(|json| value(key, &json)).transpose()?;
+        self.settings.extend(value.map(|value| (setting, value)));
+        Ok(self)
+    }
+
     /// A setting that no hyperparameter stands for.
     pub fn set(mut self, setting: &'static str, value: impl Into<Value>) -> Result<Self, String> {
         self.settings.push((setting, value.into()));

@@ -1,7 +1,7 @@
 //! What surrounds a rule, and rules that take another number beside the gradient, against plain loops: settings that no
 //! file here has.
 
-use serde_json::{Value as Json, json};
+use serde_json::{Map, Value as Json, json};
 
 use super::file::File;
 use super::{Run, check};
@@ -15,6 +15,21 @@ type Array = [f64; ELEMENTS];
 /// The gradient of step `t`, counted from 1.
 fn gradient(t: usize) -> Array {
     [0, 1, 2].map(|i| f64::from(7 * t as i32 + 3 * i).sin() + 0.25 * f64::from(i))
+}
+
+/// What step `t` is given beside the gradient.
+fn extra(t: usize) -> Array {
+    [0, 1, 2].map(|i| f64::from(5 * t as i32 + 2 * i).cos())
+}
+
+/// The parameters after each step of `update(t, i, p, g)`, where `i` counts elements.
+fn trajectory(mut update: impl FnMut(usize, usize, f64, f64) -> f64) -> Vec<Array> {
+    let mut p = START;
+    let mut step = |t| {
+        p = [0, 1, 2].map(|i| update(t, i, p[i], gradient(t)[i]));
+        p
+    };
+    (1..=STEPS).map(&mut step).collect()
 }
 
 /// Plays a file of the arrays that a trajectory gives; `fields` are added to it.
@@ -46,26 +61,22 @@ fn lookahead() {
             "inner": "sgd", "lr": lr, "momentum": mu, "weight_decay": weight_decay, "k": every, "la_alpha": share,
             "pullback_momentum": pullback,
         });
-        let (mut p, mut slow) = (START, START);
-        let (mut buffer, mut before) = ([0.0; ELEMENTS], [0.0; ELEMENTS]);
-        let mut step = |t: usize| {
-            for i in 0..ELEMENTS {
-                buffer[i] = mu * buffer[i] + gradient(t)[i] + weight_decay * p[i];
-                p[i] -= lr * buffer[i];
-                if t.is_multiple_of(every) {
-                    p[i] = share * p[i] + (1.0 - share) * slow[i];
-                    slow[i] = p[i];
-                    match pullback {
-                        "pullback" => buffer[i] = share * buffer[i] + (1.0 - share) * before[i],
-                        "reset" => buffer[i] = 0.0,
-                        _ => {}
-                    }
-                    before[i] = buffer[i];
-                }
+        let (mut slow, mut buffer, mut before) = (START, [0.0; ELEMENTS], [0.0; ELEMENTS]);
+        let params = trajectory(|t, i, p, g| {
+            buffer[i] = mu * buffer[i] + g + weight_decay * p;
+            let fast = p - lr * buffer[i];
+            if !t.is_multiple_of(every) {
+                return fast;
             }
-            p
-        };
-        let params = (1..=STEPS).map(&mut step).collect();
+            slow[i] = share * fast + (1.0 - share) * slow[i];
+            match pullback {
+                "pullback" => buffer[i] = share * buffer[i] + (1.0 - share) * before[i],
+                "reset" => buffer[i] = 0.0,
+                _ => {}
+            }
+            before[i] = buffer[i];
+            slow[i]
+        });
         assert_agrees("lookahead_sgd", &hyper, &[("state", json!({ "slow": slow }))], params);
     }
 }
@@ -78,27 +89,48 @@ fn gadam() {
             "lr": lr, "betas": [beta1, beta2], "eps": eps, "weight_decay": weight_decay, "decoupled_wd": decoupled,
             "avg_start": start, "avg_freq": every,
         });
-        let (mut p, mut m, mut v) = (START, [0.0; ELEMENTS], [0.0; ELEMENTS]);
-        let (mut collected, mut averages) = (Vec::<Array>::new(), Vec::new());
-        let mut step = |t: usize| {
+        let (mut m, mut v) = ([0.0; ELEMENTS], [0.0; ELEMENTS]);
+        let params = trajectory(|t, i, p, g| {
             let [bias1, bias2] = [beta1, beta2].map(|beta: f64| 1.0 - beta.powi(t as i32));
-            for i in 0..ELEMENTS {
-                let d = gradient(t)[i] + if decoupled { 0.0 } else { weight_decay * p[i] };
-                m[i] = beta1 * m[i] + (1.0 - beta1) * d;
-                v[i] = beta2 * v[i] + (1.0 - beta2) * d * d;
-                p[i] -= if decoupled { lr * weight_decay * p[i] } else { 0.0 };
-                p[i] -= lr * (m[i] / bias1) / ((v[i] / bias2).sqrt() + eps);
-            }
-            if t > start && (t - start).is_multiple_of(every) {
-                collected.push(p);
-            }
+            let (l2, kept) = if decoupled { (0.0, p - lr * weight_decay * p) } else { (weight_decay * p, p) };
+            m[i] = beta1 * m[i] + (1.0 - beta1) * (g + l2);
+            v[i] = beta2 * v[i] + (1.0 - beta2) * (g + l2) * (g + l2);
+            kept - lr * (m[i] / bias1) / ((v[i] / bias2).sqrt() + eps)
+        });
+        let mut collected = Vec::<Array>::new();
+        let collect = |(t, p): (usize, &Array)| {
+            collected.extend((t > start && (t - start).is_multiple_of(every)).then_some(*p));
             let count = collected.len() as f64;
-            let mean = |i: usize| collected.iter().map(|p| p[i]).sum::<f64>() / count;
-            averages.push((count > 0.0).then(|| [0, 1, 2].map(mean)));
-            p
+            (count > 0.0).then(|| [0, 1, 2].map(|i| collected.iter().map(|p| p[i]).sum::<f64>() / count))
         };
-        let params = (1..=STEPS).map(&mut step).collect();
+        let averages: Vec<_> = (1..).zip(&params).map(collect).collect();
         let state = json!({ "avg_params_per_step": averages, "n_avg": collected.len() });
         assert_agrees("gadam", &hyper, &[("state", state)], params);
+    }
+}
+
+#[test]
+fn sophia_g() {
+    let (lr, [beta1, beta2], rho) = (0.05, [0.8, 0.9], 0.5);
+    for (weight_decay, batch_size, every, maximize) in
+        [(0.0, Some(2.0), 1, false), (0.2, None, 3, false), (0.2, Some(0.5), 5, true), (0.1, Some(1.0), 1, true)]
+    {
+        let hyper = json!({
+            "lr": lr, "betas": [beta1, beta2], "rho": rho, "weight_decay": weight_decay, "bs": batch_size,
+            "hess_every": every, "maximize": maximize,
+        });
+        let steps = (0..STEPS).step_by(every);
+        let seconds: Map<String, Json> = steps.map(|step| (step.to_string(), json!(extra(step + 1)))).collect();
+        let (mut m, mut h) = ([0.0; ELEMENTS], [0.0; ELEMENTS]);
+        let params = trajectory(|t, i, p, g| {
+            if (t - 1).is_multiple_of(every) {
+                h[i] = beta2 * h[i] + (1.0 - beta2) * extra(t)[i] * extra(t)[i];
+            }
+            m[i] = beta1 * m[i] + (1.0 - beta1) * if maximize { -g } else { g };
+            let ratio = (m[i].abs() / (rho * batch_size.unwrap_or(5120.0) * h[i] + 1e-15)).min(1.0);
+            p - lr * weight_decay * p - lr * m[i].signum() * ratio
+        });
+        let fields = [("hess_grads", Json::Object(seconds)), ("state", json!({ "exp_avg": m, "hessian": h }))];
+        assert_agrees("sophia_g", &hyper, &fields, params);
     }
 }

@@ -101,6 +101,15 @@ pub const METHODS: &[Method] = &[
         state: &[("n_averaged", "carry.averaged")],
     },
     Method {
+        name: "sophia_g",
+        rule: "sophia_g",
+        settings: |hyper| {
+            let hyper = hyper.same(&["lr", "rho", "weight_decay"])?.list("betas", &["beta1", "beta2"])?;
+            hyper.renamed("bs", "batch_size")?.second_every("hess_every")
+        },
+        state: &[("exp_avg", "m"), ("hessian", "h")],
+    },
+    Method {
         name: "swa_weights",
         rule: "sgd",
         settings: |hyper| hyper.average_of_weights(Average::equal()),
