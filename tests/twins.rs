@@ -27,6 +27,7 @@ fn common_words_are_twins() {
     for (rust, cuda, names) in [
         ("src/fmath/mod.rs", "kernels/core/fmath.cuh", &["powi", "sign"][..]),
         ("src/rules/common.rs", "kernels/rules/common.cuh", &["l2", "keep", "clamp"]),
+        ("src/rules/common.rs", "kernels/rules/common.cuh", &["l2", "keep", "warmed_up", "average_weight"]),
     ] {
         let (rust, cuda) = (tokens(&read(rust)), tokens(&read(cuda)));
         for name in names {

@@ -22,4 +22,12 @@ constexpr double UNLIMITED = INFINITY;
 // `x` between `-bound` and `bound`; a NaN stays one.
 template <class T> __device__ T clamp(T x, T bound) {
     return select(x > bound, bound, select(x < -bound, -bound, x));
+// The rate of step t while it rises in a straight line to lr over the first steps.
+__device__ inline double warmed_up(double lr, double warmup_steps, uint64_t t) {
+    return lr * select(warmup_steps > double(t), double(t) / warmup_steps, 1.0);
+}
+
+// The weight of step t in a schedule-free average; greatest_lr is that of the steps up to it.
+__device__ inline double average_weight(uint64_t t, double r, double greatest_lr, double weight_lr_power) {
+    return fmath::pow(double(t), r) * fmath::pow(greatest_lr, weight_lr_power);
 }

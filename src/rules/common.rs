@@ -3,6 +3,7 @@
 use super::{Setting, Value};
 use crate::element::Real;
 use crate::fmath::select;
+use crate::fmath::{self, select};
 
 /// Where weight decay acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,4 +59,12 @@ pub const UNLIMITED: f64 = f64::INFINITY;
 #[inline(always)]
 pub fn clamp<T: Real>(x: T, bound: T) -> T {
     select(x > bound, bound, select(x < -bound, -bound, x))
+/// The rate of step `t` while it rises in a straight line to `lr` over the first steps.
+pub fn warmed_up(lr: f64, warmup_steps: f64, t: u64) -> f64 {
+    lr * select(warmup_steps > t as f64, t as f64 / warmup_steps, 1.0)
+}
+
+/// The weight of step `t` in a schedule-free average; `greatest_lr` is that of the steps up to it.
+pub fn average_weight(t: u64, r: f64, greatest_lr: f64, weight_lr_power: f64) -> f64 {
+    fmath::pow(t as f64, r) * fmath::pow(greatest_lr, weight_lr_power)
 }

@@ -18,6 +18,8 @@ macro_rules! for_each_rule {
             nesterov::Nesterov {},
             sdlm::Sdlm {},
             signum::Signum { signsgd: Signum::signsgd() },
+            schedulefree_adamw::ScheduleFreeAdamW {},
+            schedulefree_sgd::ScheduleFreeSgd {},
             sophia_g::SophiaG {},
         }
     };

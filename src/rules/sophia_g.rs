@@ -26,13 +26,10 @@
 //! let mut optimizer = Optimizer::<SophiaG>::new(&Device::cpu(), rule)?;
 //! optimizer.add(Tensor::new(2))?;
 //!
-//! let mut weights = [1.0_f32, -1.0];
-//! let (gradient, of_sampled_labels) = ([0.5_f32, 0.5], [0.0_f32, 25.0]);
-//! optimizer.step_with(
-//!     &mut [(&mut weights).into()],
-//!     &[Some((&gradient).into())],
-//!     &[Some((&of_sampled_labels).into())],
-//! )?;
+//! let mut weights = vec![1.0_f32, -1.0];
+//! let (gradient, of_sampled_labels) = (vec![0.5_f32, 0.5], vec![0.0_f32, 25.0]);
+//! let (gradients, seconds) = ([Some((&gradient).into())], [Some((&of_sampled_labels).into())]);
+//! optimizer.step_with(&mut [(&mut weights).into()], &gradients, &seconds)?;
 //! assert_eq!(weights[0], 0.9); // flat: a clipped step
 //! assert!(weights[1] < -1.0 && weights[1] > -1.001); // steep: a short one
 //! # Ok::<(), gradus::Error>(())

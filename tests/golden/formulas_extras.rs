@@ -134,3 +134,39 @@ fn sophia_g() {
         assert_agrees("sophia_g", &hyper, &fields, params);
     }
 }
+
+#[test]
+fn schedule_free() {
+    let (lr, [beta1, beta2], eps, weight_decay) = (0.05, [0.8, 0.95], 1e-3, 0.2);
+    for (decay_at_z, warmup, r, power) in
+        [(false, 4, 0.0, 2.0), (true, 0, 1.5, 0.0), (true, 3, 0.5, 1.0), (false, 9, 2.0, 3.0)]
+    {
+        for method in ["schedulefree_sgd", "schedulefree_adamw"] {
+            let mut hyper = json!({
+                "lr": lr, "weight_decay": weight_decay, "decay_at_z": decay_at_z, "warmup_steps": warmup, "r": r,
+                "weight_lr_power": power,
+            });
+            if method == "schedulefree_sgd" {
+                hyper["momentum"] = beta1.into();
+            } else {
+                hyper["betas"] = json!([beta1, beta2]);
+                hyper["eps"] = eps.into();
+            }
+            let rate = |t: usize| if t < warmup { lr * t as f64 / warmup as f64 } else { lr };
+            let weight = |t: usize| (t as f64).powf(r) * rate(t).powf(power);
+            let (mut z, mut x, mut v) = (START, START, [0.0; ELEMENTS]);
+            let mut evaluated = vec![START; STEPS];
+            let params = trajectory(|t, i, y, g| {
+                v[i] = beta2 * v[i] + (1.0 - beta2) * g * g;
+                let root = (v[i] / (1.0 - beta2.powi(t as i32))).sqrt();
+                let direction = if method == "schedulefree_sgd" { g } else { g / (root + eps) };
+                z[i] -= rate(t) * (direction + weight_decay * if decay_at_z { z[i] } else { y });
+                let c = weight(t) / (1..=t).map(weight).sum::<f64>();
+                x[i] = (1.0 - c) * x[i] + c * z[i];
+                evaluated[t - 1][i] = x[i];
+                beta1 * x[i] + (1.0 - beta1) * z[i]
+            });
+            assert_agrees(method, &hyper, &[("state", json!({ "x_per_step": evaluated, "z_last": z }))], params);
+        }
+    }
+}

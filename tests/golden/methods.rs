@@ -101,6 +101,18 @@ pub const METHODS: &[Method] = &[
         state: &[("n_averaged", "carry.averaged")],
     },
     Method {
+        name: "schedulefree_adamw",
+        rule: "schedulefree_adamw",
+        settings: |hyper| schedule_free(hyper)?.same(&["eps"])?.list("betas", &["beta1", "beta2"]),
+        state: &[("x_per_step", "evaluation"), ("z_last", "z"), ("exp_avg_sq", "v")],
+    },
+    Method {
+        name: "schedulefree_sgd",
+        rule: "schedulefree_sgd",
+        settings: |hyper| schedule_free(hyper)?.same(&["momentum"]),
+        state: &[("x_per_step", "evaluation"), ("z_last", "z")],
+    },
+    Method {
         name: "sophia_g",
         rule: "sophia_g",
         settings: |hyper| {
@@ -129,6 +141,10 @@ fn signum(hyper: Hyper) -> Result<Hyper, String> {
 
 fn adam(hyper: Hyper) -> Result<Hyper, String> {
     hyper.same(&["lr", "eps", "weight_decay"])?.list("betas", &["beta1", "beta2"])
+}
+
+fn schedule_free(hyper: Hyper) -> Result<Hyper, String> {
+    hyper.same(&["lr", "weight_decay", "decay_at_z", "warmup_steps", "r", "weight_lr_power"])
 }
 
 /// What plays a method's files, if it is built.
