@@ -17,10 +17,10 @@ use serde_json::{Value as Json, json};
 mod file;
 #[path = "golden/formulas.rs"]
 mod formulas;
-#[path = "golden/formulas_newer.rs"]
-mod formulas_newer;
 #[path = "golden/formulas_extras.rs"]
 mod formulas_extras;
+#[path = "golden/formulas_newer.rs"]
+mod formulas_newer;
 #[path = "golden/methods.rs"]
 mod methods;
 #[path = "golden/play.rs"]

@@ -22,6 +22,8 @@ constexpr double UNLIMITED = INFINITY;
 // `x` between `-bound` and `bound`; a NaN stays one.
 template <class T> __device__ T clamp(T x, T bound) {
     return select(x > bound, bound, select(x < -bound, -bound, x));
+}
+
 // The rate of step t while it rises in a straight line to lr over the first steps.
 __device__ inline double warmed_up(double lr, double warmup_steps, uint64_t t) {
     return lr * select(warmup_steps > double(t), double(t) / warmup_steps, 1.0);

@@ -2,7 +2,6 @@
 
 use super::{Setting, Value};
 use crate::element::Real;
-use crate::fmath::select;
 use crate::fmath::{self, select};
 
 /// Where weight decay acts.
@@ -59,6 +58,8 @@ pub const UNLIMITED: f64 = f64::INFINITY;
 #[inline(always)]
 pub fn clamp<T: Real>(x: T, bound: T) -> T {
     select(x > bound, bound, select(x < -bound, -bound, x))
+}
+
 /// The rate of step `t` while it rises in a straight line to `lr` over the first steps.
 pub fn warmed_up(lr: f64, warmup_steps: f64, t: u64) -> f64 {
     lr * select(warmup_steps > t as f64, t as f64 / warmup_steps, 1.0)
