@@ -8,14 +8,14 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::data::{Numbers, seed};
-use common::subjects::{Property, Subject, label, on_every_pair};
+use common::subjects::{Property, Subject, label, on_every_pair, subject, subjects};
 use cpu_time::ProcessTime;
 use gradus::device::{Cpu, SimdLevel};
 use gradus::element::{Element, Real};
 use gradus::noise::normals;
-use gradus::optim::{Optimizer, Tensor};
+use gradus::optim::{Stepper, Tensor};
 use gradus::rng::{Address, Purpose};
-use gradus::rules::{Pair, Record};
+use gradus::rules::Pair;
 use gradus::{Device, View, ViewMut};
 use rayon::prelude::*;
 
@@ -32,25 +32,22 @@ fn levels_above_baseline() -> Vec<SimdLevel> {
 
 /// Checks a property of every rule of the table with every pair.
 fn on_every_rule<C: Property>() {
-    macro_rules! rules {
-        ($($module:ident::$Rule:ident { $($names:tt)* },)*) => {
-            $(on_every_pair::<gradus::rules::$Rule, C>();)*
-        };
+    for subject in subjects() {
+        on_every_pair::<C>(subject);
     }
-    gradus::for_each_rule!(rules);
 }
 
 /// A tensor with an optimizer.
-struct Run<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> {
-    optimizer: Optimizer<R, P, G>,
+struct Run<P: Pair<G>, G: Element<Real = P::Real>> {
+    optimizer: Box<dyn Stepper<P, G>>,
     parameter: Vec<P>,
     gradient: Vec<G>,
 }
 
-impl<R: Subject, P: Pair<G>, G: Element<Real = P::Real>> Run<R, P, G> {
-    fn new(level: SimdLevel, size: usize) -> Self {
+impl<P: Pair<G>, G: Element<Real = P::Real>> Run<P, G> {
+    fn new(subject: &Subject, level: SimdLevel, size: usize) -> Self {
         let device = Device::Cpu(Cpu::with_simd(level).unwrap());
-        let mut optimizer = Optimizer::new(&device, R::default()).unwrap();
+        let mut optimizer = subject.default().optimizer(&device).unwrap();
         optimizer.add(Tensor::new(size)).unwrap();
         let numbers = &mut Numbers::new(seed());
         Self { optimizer, parameter: numbers.numbers(size), gradient: numbers.numbers(size) }
@@ -104,9 +101,9 @@ mod calls {
     }
 
     /// Calls in a step's loops: those of a step of an empty tensor are not counted.
-    fn calls_in_loops<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>(level: SimdLevel) -> u64 {
+    fn calls_in_loops<P: Pair<G>, G: Element<Real = P::Real>>(subject: &Subject, level: SimdLevel) -> u64 {
         let [some, none] = [3 * 64 + 5, 0].map(|size| {
-            let mut run = Run::<R, P, G>::new(level, size);
+            let mut run = Run::<P, G>::new(subject, level, size);
             calls_of(|| run.step())
         });
         some - none
@@ -115,19 +112,17 @@ mod calls {
     struct Uncalled;
 
     impl Property for Uncalled {
-        fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+        fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
             for level in levels_above_baseline() {
                 let device = Device::Cpu(Cpu::with_simd(level).unwrap());
-                let calls = calls_in_loops::<R, P, G>(level);
-                assert_eq!(calls, 0, "calls of fma and fmaf by {}", label::<R, P, G>(&device));
+                let calls = calls_in_loops::<P, G>(subject, level);
+                assert_eq!(calls, 0, "calls of fma and fmaf by {}", label::<P, G>(subject, &device));
             }
         }
     }
 
     #[test]
     fn no_loop_calls_the_c_librarys_fma() {
-        use gradus::rules::AdamW;
-
         let _alone = alone();
         if levels_above_baseline().is_empty() {
             println!("skipped: this processor has no fused multiply-add");
@@ -136,8 +131,9 @@ mod calls {
         let one = calls_of(|| assert_eq!(black_box(2.0_f32).mul_add(black_box(3.0), black_box(1.0)), 7.0));
         let other = calls_of(|| assert_eq!(black_box(2.0_f64).mul_add(black_box(3.0), black_box(1.0)), 7.0));
         assert_eq!((one, other), (1, 1), "the definitions in here do not replace those of the C library");
-        assert!(calls_in_loops::<AdamW, f32, f32>(SimdLevel::Baseline) > 0, "calls in a loop are not counted");
-        assert!(calls_in_loops::<AdamW, f64, f64>(SimdLevel::Baseline) > 0, "calls in a loop are not counted");
+        let adamw = subject("adamw");
+        assert!(calls_in_loops::<f32, f32>(adamw, SimdLevel::Baseline) > 0, "calls in a loop are not counted");
+        assert!(calls_in_loops::<f64, f64>(adamw, SimdLevel::Baseline) > 0, "calls in a loop are not counted");
 
         on_every_rule::<Uncalled>();
     }
@@ -229,12 +225,12 @@ fn median(mut times: Vec<Duration>) -> Duration {
 struct Fast;
 
 impl Property for Fast {
-    fn check<R: Subject, P: Pair<G>, G: Element<Real = P::Real>>() {
+    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let zeros = || vec![P::Real::from_f64(0.0); TIMED];
         for level in levels_above_baseline() {
-            let mut run = Run::<R, P, G>::new(level, TIMED);
-            let label = label::<R, P, G>(run.optimizer.device());
-            let states = R::State::<P::Real>::NAMES.iter().map(|_| zeros()).collect();
+            let mut run = Run::<P, G>::new(subject, level, TIMED);
+            let label = label::<P, G>(subject, run.optimizer.device());
+            let states = subject.states.iter().map(|_| zeros()).collect();
             let mut stream = Stream { parameter: run.parameter.clone(), gradient: run.gradient.clone(), states };
             let mut share = || {
                 let (steps, streams) = (0..9).map(|_| (time(|| run.step()), time(|| stream.step()))).unzip();

@@ -99,7 +99,7 @@ impl File {
                 }
                 Ok(extras.into_iter().map(Some).collect())
             }
-            [ref keys @ ..] => Err(format!("a step takes one of {}", keys.join(", "))),
+            ref keys => Err(format!("a step takes one of {}", keys.join(", "))),
         }
     }
 
@@ -128,12 +128,15 @@ fn flatten(json: &Json) -> Option<Vec<f64>> {
     }
 }
 
+/// Settings of a rule, by name.
+type Settings = Vec<(&'static str, Value)>;
+
 /// The hyperparameters of a file that nothing has read yet, and the settings made of those that something has.
 ///
 /// One that is absent or null leaves the rule's default, which is the reference's.
 pub struct Hyper {
     left: Map<String, Json>,
-    settings: Vec<(&'static str, Value)>,
+    settings: Settings,
     /// What surrounds the rule.
     pub wrappers: Wrappers,
 }
@@ -208,7 +211,7 @@ impl Hyper {
     }
 
     /// The rule's settings and what surrounds it. Errors: hyperparameters that nothing has read.
-    pub fn finish(self) -> Result<(Vec<(&'static str, Value)>, Wrappers), String> {
+    pub fn finish(self) -> Result<(Settings, Wrappers), String> {
         if self.left.is_empty() {
             return Ok((self.settings, self.wrappers));
         }
