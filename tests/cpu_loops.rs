@@ -13,11 +13,11 @@ use cpu_time::ProcessTime;
 use gradus::device::{Cpu, SimdLevel};
 use gradus::element::{Element, Real};
 use gradus::noise::normals;
-use gradus::optim::{Stepper, Tensor};
+use gradus::optim::{Group, Stepper, Tensor};
 use gradus::rng::{Address, Purpose};
-use gradus::rules::Pair;
 use gradus::{Device, View, ViewMut};
 use rayon::prelude::*;
+use steppers::Stepped;
 
 /// The tests of this program count calls and take times: one at a time.
 fn alone() -> MutexGuard<'static, ()> {
@@ -38,16 +38,16 @@ fn on_every_rule<C: Property>() {
 }
 
 /// A tensor with an optimizer.
-struct Run<P: Pair<G>, G: Element<Real = P::Real>> {
+struct Run<P: Stepped<G>, G: Element<Real = P::Real>> {
     optimizer: Box<dyn Stepper<P, G>>,
     parameter: Vec<P>,
     gradient: Vec<G>,
 }
 
-impl<P: Pair<G>, G: Element<Real = P::Real>> Run<P, G> {
+impl<P: Stepped<G>, G: Element<Real = P::Real>> Run<P, G> {
     fn new(subject: &Subject, level: SimdLevel, size: usize) -> Self {
         let device = Device::Cpu(Cpu::with_simd(level).unwrap());
-        let mut optimizer = subject.default().optimizer(&device).unwrap();
+        let mut optimizer = P::stepper(&Group::new(subject.default()), &device).unwrap();
         optimizer.add(Tensor::new(size)).unwrap();
         let numbers = &mut Numbers::new(seed());
         Self { optimizer, parameter: numbers.numbers(size), gradient: numbers.numbers(size) }
@@ -101,7 +101,7 @@ mod calls {
     }
 
     /// Calls in a step's loops: those of a step of an empty tensor are not counted.
-    fn calls_in_loops<P: Pair<G>, G: Element<Real = P::Real>>(subject: &Subject, level: SimdLevel) -> u64 {
+    fn calls_in_loops<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &Subject, level: SimdLevel) -> u64 {
         let [some, none] = [3 * 64 + 5, 0].map(|size| {
             let mut run = Run::<P, G>::new(subject, level, size);
             calls_of(|| run.step())
@@ -112,7 +112,7 @@ mod calls {
     struct Uncalled;
 
     impl Property for Uncalled {
-        fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+        fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
             for level in levels_above_baseline() {
                 let device = Device::Cpu(Cpu::with_simd(level).unwrap());
                 let calls = calls_in_loops::<P, G>(subject, level);
@@ -225,7 +225,7 @@ fn median(mut times: Vec<Duration>) -> Duration {
 struct Fast;
 
 impl Property for Fast {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let zeros = || vec![P::Real::from_f64(0.0); TIMED];
         for level in levels_above_baseline() {
             let mut run = Run::<P, G>::new(subject, level, TIMED);

@@ -8,6 +8,7 @@ use std::sync::OnceLock;
 use gradus::Device;
 use gradus::element::{Element, Real};
 use gradus::rules::*;
+use steppers::Stepped;
 
 use super::data::{Numbers, seed};
 
@@ -129,7 +130,7 @@ pub fn subject(name: &str) -> &'static Subject {
 /// A property of a rule's steps, whatever the types.
 pub trait Property {
     /// Panics where the property does not hold.
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject);
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject);
 }
 
 macro_rules! pairs {

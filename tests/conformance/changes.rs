@@ -2,7 +2,7 @@
 
 use gradus::element::Element;
 use gradus::optim::Group;
-use gradus::rules::Pair;
+use steppers::Stepped;
 
 use crate::common::devices::devices;
 use crate::common::subjects::{Property, Subject};
@@ -12,7 +12,7 @@ use crate::lockstep::{Lockstep, groups};
 pub struct Tensors;
 
 impl Property for Tensors {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut lockstep = Lockstep::<P, G>::with_sizes(subject, device, &[40, 7, 65, 130]);
             lockstep.step();
@@ -45,7 +45,7 @@ impl Property for Tensors {
 pub struct Regrouped;
 
 impl Property for Regrouped {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut lockstep = Lockstep::<P, G>::new(subject, device, &groups(subject));
             for group in [0, 0, 1, 2] {
@@ -65,7 +65,7 @@ impl Property for Regrouped {
 pub struct Settings;
 
 impl Property for Settings {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let [first, second, third] = groups(subject).try_into().unwrap_or_else(|_| unreachable!("three groups"));
             let mut lockstep = Lockstep::<P, G>::new(subject, device, &[first, second]);
@@ -95,7 +95,7 @@ impl Property for Settings {
 pub struct Maximized;
 
 impl Property for Maximized {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let descent = Group::new(subject.default());
             let mut down = Lockstep::<P, G>::new(subject, device, &[descent]);

@@ -2,8 +2,8 @@
 
 use gradus::element::{Element, Real};
 use gradus::optim::{Group, Tensor};
-use gradus::rules::Pair;
 use gradus::{Buffer, Device};
+use steppers::Stepped;
 
 use crate::common::data::element;
 use crate::common::subjects::{Property, Subject, label};
@@ -14,7 +14,7 @@ const STEPS: usize = 4;
 pub struct Descent;
 
 impl Property for Descent {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let device = &Device::cpu();
         for &(name, mut rule) in &subject.presets {
             if subject.settings.contains(&"lr") {

@@ -5,7 +5,8 @@ use std::ops::Range;
 use gradus::Device;
 use gradus::element::Element;
 use gradus::optim::{Group, Tensor};
-use gradus::rules::{AnyRule, Pair};
+use gradus::rules::AnyRule;
+use steppers::Stepped;
 
 use crate::common::data::{Numbers, full, seed};
 use crate::common::devices::devices;
@@ -54,7 +55,7 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
         offsets: [Range<usize>; 2],
         expected: &Content<P>,
     ) where
-        P: Pair<G>,
+        P: Stepped<G>,
     {
         let [of_parameter, of_gradient] = offsets;
         let place = |p: usize, g: usize| {
@@ -93,7 +94,7 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
 pub struct Pairwise;
 
 impl Property for Pairwise {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let (settings, devices) = (every_setting(subject), devices());
         let numbers = &mut Numbers::new(seed());
         let levels = [settings.len(), SIZES.len(), OFFSETS, OFFSETS, devices.len()];
@@ -111,7 +112,7 @@ impl Property for Pairwise {
 pub struct InFull;
 
 impl Property for InFull {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let sizes = match subject.name {
             _ if full() => SIZES.to_vec(),
             "adamw" | "lion" => SIZES.into_iter().filter(|&size| size <= CHUNK + 1).collect(),

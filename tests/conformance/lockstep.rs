@@ -3,15 +3,16 @@
 
 use gradus::element::{Element, Real};
 use gradus::optim::{Average, Group, Lookahead, Momentum, Schedule, State, Stepper, Tensor};
-use gradus::rules::{AnyRule, Extra, Pair};
+use gradus::rules::{AnyRule, Extra};
 use gradus::{Device, Result};
+use steppers::Stepped;
 
 use crate::common::data::{Numbers, element, seed};
 use crate::common::memory::Guarded;
 use crate::common::subjects::{Subject, every_setting, label};
 use crate::content::{Content, same};
 
-pub struct Lockstep<P: Pair<G>, G: Element<Real = P::Real>> {
+pub struct Lockstep<P: Stepped<G>, G: Element<Real = P::Real>> {
     subject: &'static Subject,
     pub optimizer: Box<dyn Stepper<P, G>>,
     pub tensors: Vec<Tracked<P>>,
@@ -32,10 +33,10 @@ pub struct Tracked<P: Element> {
 /// The gradients of a step, one for each tensor.
 pub type Gradients<G> = Vec<Option<Vec<G>>>;
 
-impl<P: Pair<G>, G: Element<Real = P::Real>> Lockstep<P, G> {
+impl<P: Stepped<G>, G: Element<Real = P::Real>> Lockstep<P, G> {
     /// No tensors yet. Errors of the optimizer are failures of the test, here and everywhere below.
     pub fn new(subject: &'static Subject, device: &Device, groups: &[Group<AnyRule>]) -> Self {
-        let mut optimizer = groups[0].optimizer(device).unwrap();
+        let mut optimizer = P::stepper(&groups[0], device).unwrap();
         for &group in &groups[1..] {
             optimizer.add_group(group).unwrap();
         }

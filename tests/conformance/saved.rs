@@ -1,14 +1,14 @@
 //! Saving and loading: a run that is resumed is the run that was never stopped.
 
 use gradus::element::Element;
-use gradus::rules::Pair;
+use steppers::Stepped;
 
 use crate::common::devices::devices;
 use crate::common::subjects::{Property, Subject};
 use crate::grids::CHUNK;
 use crate::lockstep::{Lockstep, groups};
 
-fn under_way<P: Pair<G>, G: Element<Real = P::Real>>(
+fn under_way<P: Stepped<G>, G: Element<Real = P::Real>>(
     subject: &'static Subject,
     device: &gradus::Device,
 ) -> Lockstep<P, G> {
@@ -28,7 +28,7 @@ fn under_way<P: Pair<G>, G: Element<Real = P::Real>>(
 pub struct Resumed;
 
 impl Property for Resumed {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut lockstep = under_way::<P, G>(subject, device);
             lockstep.resume_on(device);
@@ -48,7 +48,7 @@ impl Property for Resumed {
 pub struct Moved;
 
 impl Property for Moved {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let devices = devices();
         let mut lockstep = under_way::<P, G>(subject, &devices[0]);
         for device in devices.iter().rev() {

@@ -2,8 +2,9 @@
 
 use gradus::element::Real;
 use gradus::optim::Tensor;
-use gradus::rules::{AnyRule, Pair};
+use gradus::rules::AnyRule;
 use gradus::{Buffer, Device};
+use steppers::Stepped;
 
 use crate::common::data::{Numbers, seed};
 use crate::common::devices::devices;
@@ -61,7 +62,7 @@ fn widened(values: &[f32]) -> Vec<f64> {
     values.iter().map(|&x| f64::from(x)).collect()
 }
 
-fn stepped<T: Pair<T> + Real>(device: &Device, rule: AnyRule, start: &[T], gradients: &[Vec<T>]) -> Vec<T> {
+fn stepped<T: Stepped<T> + Real>(device: &Device, rule: AnyRule, start: &[T], gradients: &[Vec<T>]) -> Vec<T> {
     let mut optimizer = rule.optimizer::<T, T>(device).unwrap();
     optimizer.add(Tensor::new(SIZE)).unwrap();
     let mut parameter = Buffer::from_slice(device, start).unwrap();

@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use gradus::element::Element;
 use gradus::optim::Tensor;
-use gradus::rules::Pair;
 use gradus::{Device, ErrorKind};
+use steppers::Stepped;
 
 use crate::common::data::{Numbers, seed};
 use crate::common::devices::devices;
@@ -18,7 +18,7 @@ use crate::grids::CHUNK;
 pub struct Shards;
 
 impl Property for Shards {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let numbers = &mut Numbers::new(seed());
         for (size, splits) in [
             (70, (1..70).map(|split| vec![split]).collect()),
@@ -44,7 +44,7 @@ impl Property for Shards {
 pub struct EmptyShards;
 
 impl Property for EmptyShards {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for lengths in [[0, 70], [70, 0]] {
             let label = || format!("{}, shards of {lengths:?} elements at 0", label::<P, G>(subject, &Device::cpu()));
             let mut optimizer = subject.default().optimizer::<P, G>(&Device::cpu()).unwrap();
@@ -69,7 +69,7 @@ fn drawn_splits(size: usize, count: usize, numbers: &mut Numbers) -> Vec<usize> 
 
 /// The shards of a tensor after a step for each gradient, in the order of their elements; the optimizer takes them in
 /// reverse.
-fn stepped<P: Pair<G>, G: Element<Real = P::Real>>(
+fn stepped<P: Stepped<G>, G: Element<Real = P::Real>>(
     subject: &'static Subject,
     device: &Device,
     parameter: &[P],

@@ -1,7 +1,7 @@
 //! NaN, infinities, zeros, subnormal and huge values: they stay in their element, and every device treats them alike.
 
 use gradus::element::{Element, Real};
-use gradus::rules::Pair;
+use steppers::Stepped;
 
 use crate::common::data::element;
 use crate::common::devices::devices;
@@ -40,7 +40,7 @@ const VALUES: [f64; 18] = [
 pub struct Special;
 
 impl Property for Special {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let sizes = [SIZE; VALUES.len()];
             let mut in_parameters = Lockstep::<P, G>::with_sizes(subject, device, &sizes);

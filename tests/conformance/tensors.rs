@@ -2,8 +2,8 @@
 
 use gradus::Device;
 use gradus::element::Element;
-use gradus::rules::Pair;
 use rayon::ThreadPoolBuilder;
+use steppers::Stepped;
 
 use crate::common::devices::devices;
 use crate::common::subjects::{Property, Subject};
@@ -17,7 +17,7 @@ const SIZES: [usize; 9] = [5, 2 * CHUNK + 9, 0, 1, 64, 130, CHUNK, 3, 700];
 pub struct Threads;
 
 impl Property for Threads {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for threads in [1, 2, 3, 8] {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut lockstep = Lockstep::<P, G>::with_sizes(subject, &Device::cpu(), &SIZES);
@@ -34,7 +34,7 @@ impl Property for Threads {
 pub struct Many;
 
 impl Property for Many {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut lockstep = Lockstep::<P, G>::new(subject, device, &groups(subject));
             for (position, size) in SIZES.into_iter().chain((0..300).map(|size| size % 37)).enumerate() {
@@ -52,7 +52,7 @@ impl Property for Many {
 pub struct Order;
 
 impl Property for Order {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut forth = Lockstep::<P, G>::with_sizes(subject, device, &SIZES);
             let mut back = Lockstep::<P, G>::with_sizes(subject, device, &[]);
@@ -77,7 +77,7 @@ impl Property for Order {
 pub struct Empty;
 
 impl Property for Empty {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut lockstep = Lockstep::<P, G>::with_sizes(subject, device, &[]);
             lockstep.step();
@@ -102,7 +102,7 @@ impl Property for Empty {
 pub struct Missing;
 
 impl Property for Missing {
-    fn check<P: Pair<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
+    fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for device in devices() {
             let mut lockstep = Lockstep::<P, G>::with_sizes(subject, device, &[70, 33, CHUNK + 5, 12]);
             for (step, missing) in [&[][..], &[1], &[0, 2], &[0, 1, 2, 3], &[3], &[]].into_iter().enumerate() {

@@ -2,8 +2,9 @@
 
 use gradus::element::Real;
 use gradus::optim::{Array, State, Stepper, Tensor};
-use gradus::rules::{AnyRule, Pair, by_name};
+use gradus::rules::{AnyRule, by_name};
 use gradus::{Buffer, Device};
+use steppers::Stepped;
 
 use super::file::File;
 use super::methods::Method;
@@ -33,7 +34,7 @@ impl Difference {
 }
 
 /// The rule of a file, stepping one tensor.
-struct Player<T: Pair<T> + Real> {
+struct Player<T: Stepped<T> + Real> {
     rule: AnyRule,
     wrappers: Wrappers,
     optimizer: Box<dyn Stepper<T, T>>,
@@ -43,7 +44,7 @@ struct Player<T: Pair<T> + Real> {
 
 /// Steps through a file and compares the parameters after every step, and the states that the method names: those that the
 /// file has of each step after every step, the others after the last one.
-pub fn play<T: Pair<T> + Real>(file: &File, method: &Method, device: &Device) -> Result<Vec<Difference>, String> {
+pub fn play<T: Stepped<T> + Real>(file: &File, method: &Method, device: &Device) -> Result<Vec<Difference>, String> {
     let start = file.array("param0")?;
     let (gradients, parameters) = (file.arrays("grads")?, file.arrays("params")?);
     same_length("param0", start.len(), file.length()?)?;
@@ -121,13 +122,13 @@ impl Wrappers {
     }
 }
 
-impl<T: Pair<T> + Real> Player<T> {
+impl<T: Stepped<T> + Real> Player<T> {
     fn new(file: &File, method: &Method, device: &Device, start: &[f64]) -> Result<Self, String> {
         let mut hyper = file.hyper()?;
         let maximize = hyper.switch("maximize")?.unwrap_or(false);
         let (settings, wrappers) = (method.settings)(hyper)?.finish()?;
         let rule = by_name(method.rule, &settings).map_err(explain)?;
-        let mut optimizer = wrappers.group(rule).maximize(maximize).optimizer(device).map_err(explain)?;
+        let mut optimizer = T::stepper(&wrappers.group(rule).maximize(maximize), device).map_err(explain)?;
         optimizer.add(Tensor::new(start.len())).map_err(explain)?;
         let parameter = placed(device, start)?;
         Ok(Self { rule, wrappers, optimizer, parameter, device: device.clone() })
