@@ -5,7 +5,7 @@ use std::ops::Range;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
-use crate::rules::{Record, Rule};
+use crate::rules::{Form, Record};
 use crate::step;
 
 /// Elements of a chunk: the unit of work of a CUDA block and of a CPU task, and of every partial sum.
@@ -63,21 +63,23 @@ pub(crate) struct Bound {
 }
 
 /// The names of what is carried from step to step: around the rule, then by the rule.
-pub(crate) fn carried<R: Rule>() -> impl Iterator<Item = &'static str> {
-    step::Carry::<f64>::NAMES.iter().chain(R::Carry::NAMES).copied()
+pub(crate) fn carried(rule: &Form) -> impl Iterator<Item = &'static str> {
+    step::Carry::<f64>::NAMES.iter().chain(rule.carry).copied()
 }
 
 /// The settings of a group, as numbers.
-pub(crate) struct Settings<R: Rule> {
+pub(crate) struct Settings {
     pub(crate) around: step::Hyper<f64>,
-    pub(crate) rule: R::Hyper,
+    pub(crate) rule: Vec<f64>,
+    pub(crate) is_stateless: bool,
 }
 
-impl<R: Rule> Settings<R> {
-    /// Of what surrounds the rule, and the rule's `Hyper` behind it.
-    pub(crate) fn new(row: &[f64]) -> Self {
-        let (around, rule) = row.split_at(step::Hyper::<f64>::NAMES.len());
-        Self { around: step::Hyper::from_fn(|k| around[k]), rule: R::Hyper::from_fn(|k| rule[k]) }
+impl Settings {
+    /// Of what surrounds a rule, and the rule's `Hyper` behind it.
+    pub(crate) fn new(rule: &Form, row: &[f64]) -> Self {
+        let (around, hyper) = row.split_at(step::Hyper::<f64>::NAMES.len());
+        let is_stateless = rule.is_stateless(hyper);
+        Self { around: step::Hyper::from_fn(|k| around[k]), rule: hyper.to_vec(), is_stateless }
     }
 }
 

@@ -6,7 +6,7 @@ use crate::element::Element;
 use crate::error::{Error, ErrorKind, Result};
 use crate::memory::{View, ViewMut};
 use crate::rng::{Address, Purpose};
-use crate::rules::{Extra, Gradient, Rule};
+use crate::rules::{Extra, Form};
 
 /// Counts, lengths and devices of a step's arguments.
 pub(super) fn arguments<P: Element, G: Element>(
@@ -34,13 +34,14 @@ pub(super) fn arguments<P: Element, G: Element>(
 }
 
 /// Use, count, lengths and devices of what a step takes beside the gradients.
-pub(super) fn extras<R: Rule, P: Element, G: Element>(
+pub(super) fn extras<G: Element>(
+    rule: &Form,
     place: Place,
     tensors: &[Listed],
     extras: &[Option<View<'_, G>>],
 ) -> Result<()> {
-    let what = match <R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA {
-        Extra::None => return Err(ErrorKind::NoExtra { rule: R::NAME, given: extras.len() }.into()),
+    let what = match rule.extra {
+        Extra::None => return Err(ErrorKind::NoExtra { rule: rule.name, given: extras.len() }.into()),
         Extra::Second => ("second gradient", "second gradients"),
         Extra::Noise => ("noise", "arrays of noise"),
     };
@@ -50,12 +51,13 @@ pub(super) fn extras<R: Rule, P: Element, G: Element>(
 }
 
 /// Whether every element for which a step must draw noise has an address.
-pub(super) fn noise<R: Rule, P: Element, G: Element>(
+pub(super) fn noise<G: Element>(
+    rule: &Form,
     tensors: &[Listed],
     gradients: &[Option<View<'_, G>>],
     extras: &[Option<View<'_, G>>],
 ) -> Result<()> {
-    if <R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA != Extra::Noise {
+    if rule.extra != Extra::Noise {
         return Ok(());
     }
     for (position, (tensor, gradient)) in tensors.iter().zip(gradients).enumerate() {

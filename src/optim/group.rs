@@ -162,11 +162,6 @@ impl<R: Rule> Group<R> {
         Ok(group)
     }
 
-    /// The names of a row's numbers.
-    pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-        step::Hyper::<f64>::NAMES.iter().chain(R::Hyper::NAMES).copied()
-    }
-
     /// The group at another learning rate. Errors: a rate outside the rule's range.
     pub(crate) fn with_lr(mut self, lr: f64) -> Result<Self> {
         self.rule.set("lr", &Value::Number(lr))?;

@@ -12,7 +12,7 @@ use crate::device::Device;
 use crate::element::Element;
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
-use crate::rules::{Pair, Rule};
+use crate::rules::{Form, Pair, Rule};
 
 /// Steps parameters of type `P` with gradients of type `G` by rule `R`.
 ///
@@ -71,9 +71,9 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         let group = group.into();
         group.check()?;
         let mut backend: Box<dyn Backend<P, G>> = match device {
-            Device::Cpu(cpu) => Box::new(CpuBackend::<R, P::Real>::new(*cpu)),
+            Device::Cpu(cpu) => Box::new(CpuBackend::new::<R>(*cpu)),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(CudaBackend::<R, P, G>::new(cuda)?),
+            Device::Cuda(cuda) => Box::new(CudaBackend::new(cuda, Form::of::<R>())?),
         };
         backend.set_groups(vec![group.row()])?;
         Ok(Self { device: device.clone(), groups: vec![group], tensors: Vec::new(), greatest_id: None, backend })
@@ -209,9 +209,9 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     ) -> Result<()> {
         check::arguments(self.device.place(), &self.tensors, parameters, gradients)?;
         if !extras.is_empty() {
-            check::extras::<R, P, G>(self.device.place(), &self.tensors, extras)?;
+            check::extras(&Form::of::<R>(), self.device.place(), &self.tensors, extras)?;
         }
-        check::noise::<R, P, G>(&self.tensors, gradients, extras)?;
+        check::noise(&Form::of::<R>(), &self.tensors, gradients, extras)?;
         self.backend.step(parameters, gradients, extras)
     }
 
@@ -239,7 +239,8 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// caller's to save. On CUDA the host waits for the device.
     pub fn state(&self) -> Result<State> {
         let tensors = (0..self.tensors.len()).map(|k| self.backend.read(k)).collect::<Result<Vec<_>>>()?;
-        Ok(State::of::<R, P::Real>(self.backend.steps()?, &self.groups, &self.tensors, tensors))
+        let rows = self.groups.iter().map(Group::row).collect();
+        Ok(State::of(&Form::of::<R>(), self.backend.steps()?, rows, &self.tensors, tensors))
     }
 
     /// Goes on from a saved state: counters, states, the settings of the groups and which tensor is in which.
@@ -247,8 +248,13 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// Errors, before anything is touched: another rule or arithmetic type, groups or tensors that are not those of this
     /// optimizer, arrays that are missing, left over, or of another length or type.
     pub fn load_state(&mut self, state: &State) -> Result<()> {
-        let loaded = state.read::<R, P::Real>(self.groups.len(), &self.tensors)?;
-        self.replace_groups(loaded.groups)?;
+        let mut groups = Vec::new();
+        let mut accept = |position, row: &[f64]| {
+            groups.push(Group::from_row(position, row)?);
+            Ok(())
+        };
+        let loaded = state.read::<P::Real>(&Form::of::<R>(), self.groups.len(), &self.tensors, &mut accept)?;
+        self.replace_groups(groups)?;
         for (position, (tensor, group)) in loaded.tensors.into_iter().zip(loaded.membership).enumerate() {
             self.backend.regroup(position, group)?;
             self.tensors[position].group = group;

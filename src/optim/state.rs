@@ -5,12 +5,11 @@ use std::collections::{BTreeMap, HashMap};
 
 use safetensors::tensor::{Dtype as FileDtype, SafeTensors, View as FileView};
 
-use super::group::Group;
 use super::tensor::Listed;
-use crate::backend::{TensorState, carried};
+use crate::backend::{Settings, TensorState, carried};
 use crate::element::{Dtype, Real};
 use crate::error::{Error, ErrorKind, Result, count};
-use crate::rules::{Record, Rule};
+use crate::rules::{Form, Record};
 use crate::step;
 
 /// The one entry of a file's metadata: two would be written in an order that changes from run to run.
@@ -106,12 +105,16 @@ impl Array {
 }
 
 /// What [`State::read`] finds in a state.
-pub(super) struct Loaded<R, T: Real> {
+pub(super) struct Loaded<T: Real> {
     pub(super) steps: u64,
-    pub(super) groups: Vec<Group<R>>,
     /// The group of each tensor.
     pub(super) membership: Vec<usize>,
     pub(super) tensors: Vec<TensorState<T>>,
+}
+
+/// The names of a group's numbers: what surrounds the rule, then the rule's settings.
+fn settings(rule: &Form) -> impl Iterator<Item = &'static str> {
+    step::Hyper::<f64>::NAMES.iter().chain(rule.hyper).copied()
 }
 
 fn wrong(message: String) -> Error {
@@ -119,15 +122,16 @@ fn wrong(message: String) -> Error {
 }
 
 impl State {
-    pub(super) fn of<R: Rule, T: Real>(
+    pub(super) fn of<T: Real>(
+        rule: &Form,
         steps: u64,
-        groups: &[Group<R>],
+        groups: Vec<Vec<f64>>,
         listed: &[Listed],
         tensors: Vec<TensorState<T>>,
     ) -> Self {
         let mut arrays = BTreeMap::from([("steps".to_owned(), Array::U64(vec![steps]))]);
-        for (position, group) in groups.iter().enumerate() {
-            for (name, value) in Group::<R>::names().zip(group.row()) {
+        for (position, group) in groups.into_iter().enumerate() {
+            for (name, value) in settings(rule).zip(group) {
                 arrays.insert(format!("group.{position}.{name}"), Array::F64(vec![value]));
             }
         }
@@ -135,10 +139,10 @@ impl State {
             let mut insert = |name: String, array| arrays.insert(format!("tensor.{id}.{first}.{name}"), array);
             insert("steps".to_owned(), Array::U64(vec![tensor.steps]));
             insert("group".to_owned(), Array::U64(vec![*group as u64]));
-            for (name, value) in carried::<R>().zip(tensor.carry) {
+            for (name, value) in carried(rule).zip(tensor.carry) {
                 insert(format!("carry.{name}"), Array::F64(vec![value]));
             }
-            for (name, values) in R::State::<T>::NAMES.iter().zip(tensor.states) {
+            for (name, values) in rule.states.iter().zip(tensor.states) {
                 insert(format!("state.{name}"), Array::of(values));
             }
             for (name, values) in step::ARRAYS.iter().zip(tensor.around) {
@@ -147,20 +151,27 @@ impl State {
                 }
             }
         }
-        Self { rule: R::NAME.to_owned(), arithmetic: T::DTYPE.name().to_owned(), arrays }
+        Self { rule: rule.name.to_owned(), arithmetic: T::DTYPE.name().to_owned(), arrays }
     }
 
-    /// The contents as an optimizer of rule `R` takes them. Errors: whatever does not fit it.
-    pub(super) fn read<R: Rule, T: Real>(&self, groups: usize, listed: &[Listed]) -> Result<Loaded<R, T>> {
-        if self.rule != R::NAME {
-            return Err(wrong(format!("it is of rule '{}' but the optimizer's is '{}'", self.rule, R::NAME)));
+    /// The contents as an optimizer of a rule takes them. Errors: whatever does not fit it, and what `accept` says of the
+    /// position and the numbers of a group.
+    pub(super) fn read<T: Real>(
+        &self,
+        rule: &Form,
+        groups: usize,
+        listed: &[Listed],
+        accept: &mut dyn FnMut(usize, &[f64]) -> Result<()>,
+    ) -> Result<Loaded<T>> {
+        if self.rule != rule.name {
+            return Err(wrong(format!("it is of rule '{}' but the optimizer's is '{}'", self.rule, rule.name)));
         }
         if self.arithmetic != T::DTYPE.name() {
             let (given, expected) = (&self.arithmetic, T::DTYPE);
             return Err(wrong(format!("its arithmetic is {given} but the optimizer's is {expected}")));
         }
         let mut reader = Reader { arrays: self.arrays.iter().map(|(name, array)| (name.as_str(), array)).collect() };
-        let loaded = reader.read::<R, T>(groups, listed)?;
+        let loaded = reader.read(rule, groups, listed, accept)?;
         match reader.arrays.into_keys().min() {
             None => Ok(loaded),
             Some(name) => Err(wrong(format!("'{name}' belongs to nothing the optimizer has"))),
@@ -229,13 +240,21 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn read<R: Rule, T: Real>(&mut self, groups: usize, listed: &[Listed]) -> Result<Loaded<R, T>> {
+    fn read<T: Real>(
+        &mut self,
+        rule: &Form,
+        groups: usize,
+        listed: &[Listed],
+        accept: &mut dyn FnMut(usize, &[f64]) -> Result<()>,
+    ) -> Result<Loaded<T>> {
         let steps = self.count("steps")?;
         let group = |position| {
-            let row = Group::<R>::names().map(|name| self.number(&format!("group.{position}.{name}")));
-            Group::from_row(position, &row.collect::<Result<Vec<_>>>()?)
+            let row = settings(rule).map(|name| self.number(&format!("group.{position}.{name}")));
+            let row = row.collect::<Result<Vec<_>>>()?;
+            accept(position, &row)?;
+            Ok(row)
         };
-        let groups = (0..groups).map(group).collect::<Result<Vec<Group<R>>>>()?;
+        let groups = (0..groups).map(group).collect::<Result<Vec<_>>>()?;
         let mut membership = Vec::new();
         let mut tensors = Vec::new();
         for &Listed { id, first, length, .. } in listed {
@@ -246,19 +265,19 @@ impl Reader<'_> {
                 return Err(wrong(format!("'{prefix}.group' is {group} but there are {} groups", groups.len())));
             }
             membership.push(group as usize);
-            let carry = carried::<R>().map(|name| self.number(&format!("{prefix}.carry.{name}")));
+            let carry = carried(rule).map(|name| self.number(&format!("{prefix}.carry.{name}")));
             let carry = carry.collect::<Result<_>>()?;
-            let names = R::State::<T>::NAMES.iter();
+            let names = rule.states.iter();
             let states = names.map(|name| self.values(&format!("{prefix}.state.{name}"), length));
             let states = states.collect::<Result<_>>()?;
-            let wanted = groups[group as usize].around().arrays();
+            let wanted = Settings::new(rule, &groups[group as usize]).around.arrays();
             let mut around = [const { None }; step::ARRAYS.len()];
             for (k, name) in step::ARRAYS.iter().enumerate().filter(|(k, _)| wanted[*k]) {
                 around[k] = Some(self.values(&format!("{prefix}.{name}"), length)?);
             }
             tensors.push(TensorState { steps, carry, states, around });
         }
-        Ok(Loaded { steps, groups, membership, tensors })
+        Ok(Loaded { steps, membership, tensors })
     }
 
     fn take(&mut self, name: &str) -> Result<&Array> {

@@ -10,6 +10,7 @@ use crate::element::{Element, Real};
 use crate::error::Result;
 
 mod common;
+pub(crate) mod form;
 mod gradient;
 mod list;
 pub(crate) mod record;
@@ -27,6 +28,7 @@ macro_rules! modules {
 crate::for_each_rule!(modules);
 
 pub use common::{DECAY_DECOUPLED, DECAY_L2, Decay, UNLIMITED, clamp, keep, l2};
+pub(crate) use form::Form;
 pub use gradient::{Extra, Gradient, WithNoise, WithSecond};
 pub use record::{Nothing, Record};
 pub use registry::*;

@@ -1,10 +1,14 @@
 //! The update of one chunk: load, rule, store. Twin: `kernels/optim/one_pass.cuh`.
 
+use std::marker::PhantomData;
+
 use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
 
+use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::rng::{self, Address};
+use crate::rules::form::MAX_SCALARS;
 use crate::rules::{Extra, Gradient, MAX_STATES, Record, Rule};
 use crate::step::{self, SLOW, averaged, pulled_back, synchronised};
 
@@ -16,8 +20,8 @@ const BLOCK: usize = 64;
 pub(super) const MAX_ARRAYS: usize = MAX_STATES + step::ARRAYS.len();
 
 /// One chunk, or a few, of one tensor, with the scalars of its step.
-pub(super) struct OnePass<'a, R: Rule, P: Element, G: Element> {
-    pub(super) scalars: &'a Scalars<R, P::Real>,
+pub(super) struct OnePass<'a, P: Element, G: Element> {
+    pub(super) scalars: &'a Scalars<P::Real>,
     pub(super) parameter: &'a mut [P],
     pub(super) gradient: &'a [G],
     /// The rule's second gradient or noise, if the step is given one.
@@ -29,9 +33,10 @@ pub(super) struct OnePass<'a, R: Rule, P: Element, G: Element> {
 }
 
 /// What a step of a tensor computes its elements with.
-pub(super) struct Scalars<R: Rule, T: Real> {
+pub(super) struct Scalars<T: Real> {
     pub(super) around: step::Scalars<T>,
-    pub(super) rule: R::Scalars<T>,
+    /// The rule's, and zeros behind them.
+    pub(super) rule: [T; MAX_SCALARS],
     pub(super) is_stateless: bool,
 }
 
@@ -68,50 +73,70 @@ impl Noise {
 /// The state of a block: a column of each field.
 type Columns<R, T> = <<R as Rule>::State<T> as Record<T>>::Of<[T; BLOCK]>;
 
-impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for OnePass<'_, R, P, G> {
+/// Updates chunks of parameters by a rule.
+pub(super) fn update<R: Rule, P: Element, G: Element<Real = P::Real>>(cpu: Cpu, pass: OnePass<'_, P, G>) {
+    cpu.run(Loop::<R, P, G> { pass, rule: PhantomData });
+}
+
+/// The loop over blocks of elements, compiled for each instruction set.
+struct Loop<'a, R, P: Element, G: Element> {
+    pass: OnePass<'a, P, G>,
+    rule: PhantomData<R>,
+}
+
+impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for Loop<'_, R, P, G> {
     type Output = ();
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let Self { scalars, parameter, gradient, mut extra, mut noise, mut arrays } = self;
-        let (parameters, parameter_tail) = parameter.as_chunks_mut();
-        let (gradients, gradient_tail) = gradient.as_chunks();
+        let OnePass { scalars, mut parameter, mut gradient, mut extra, mut noise, mut arrays } = self.pass;
+        let work = Work::<R, P::Real> {
+            around: &scalars.around,
+            rule: R::Scalars::from_fn(|k| scalars.rule[k]),
+            is_stateless: scalars.is_stateless,
+        };
+        // What a last block that is not whole is copied to: one body serves all blocks.
+        let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_ARRAYS];
+        let (mut last_p, mut last_g, mut last_extra) =
+            ([P::zeroed(); BLOCK], [G::zeroed(); BLOCK], [G::zeroed(); BLOCK]);
 
-        for (p, g) in parameters.iter_mut().zip(gradients) {
-            let mut arrays = arrays.each_mut().map(|array| array.split_off_mut(..BLOCK).unwrap_or_default());
-            let extra = extra.as_mut().and_then(|extra| extra.split_off(..BLOCK));
-            scalars.block::<P, G>(p, g, extra.and_then(|extra| extra.as_array()), noise, &mut arrays);
-            noise = noise.map(|noise| noise.behind(BLOCK));
-        }
-        let count = parameter_tail.len();
-        if count > 0 {
-            let mut p = padded(parameter_tail);
-            let g = padded(gradient_tail);
-            let extra = extra.map(padded);
-            let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_ARRAYS];
-            for (column, array) in columns.iter_mut().zip(&arrays) {
-                column[..array.len()].copy_from_slice(array);
-            }
-            let mut padded = columns.each_mut().map(|column| column.as_mut_slice());
-            for (column, array) in padded.iter_mut().zip(&arrays) {
-                if array.is_empty() {
-                    *column = &mut [];
+        while !parameter.is_empty() {
+            let count = parameter.len().min(BLOCK);
+            let p = parameter.split_off_mut(..count).unwrap_or_default();
+            let g = gradient.split_off(..count).unwrap_or_default();
+            let extra = extra.as_mut().and_then(|extra| extra.split_off(..count));
+            let mut arrays = arrays.each_mut().map(|array| array.split_off_mut(..count).unwrap_or_default());
+
+            let whole = count == BLOCK;
+            if !whole {
+                last_p[..count].copy_from_slice(p);
+                last_g[..count].copy_from_slice(g);
+                if let Some(extra) = extra {
+                    last_extra[..count].copy_from_slice(extra);
+                }
+                for (column, array) in columns.iter_mut().zip(&arrays) {
+                    column[..array.len()].copy_from_slice(array);
                 }
             }
-            scalars.block::<P, G>(&mut p, &g, extra.as_ref(), noise, &mut padded);
-            parameter_tail.copy_from_slice(&p[..count]);
-            for (array, column) in arrays.iter_mut().zip(&columns) {
-                array.copy_from_slice(&column[..array.len()]);
+            let mut held = columns.each_mut().map(|column| column.as_mut_slice());
+            for (held, array) in held.iter_mut().zip(&mut arrays) {
+                if whole || array.is_empty() {
+                    *held = &mut **array;
+                }
+            }
+            let block_p = p.as_mut_array().unwrap_or(&mut last_p);
+            let block_g = g.as_array().unwrap_or(&last_g);
+            let block_extra = extra.map(|extra| extra.as_array().unwrap_or(&last_extra));
+            work.block::<P, G>(block_p, block_g, block_extra, noise, &mut held);
+            noise = noise.map(|noise| noise.behind(BLOCK));
+            if !whole {
+                p.copy_from_slice(&last_p[..count]);
+                for (array, column) in arrays.iter_mut().zip(&columns) {
+                    array.copy_from_slice(&column[..array.len()]);
+                }
             }
         }
     }
-}
-
-/// Elements behind the last whole block, zeros behind them.
-fn padded<E: Element>(tail: &[E]) -> [E; BLOCK] {
-    let mut block = [E::zeroed(); BLOCK];
-    block[..tail.len()].copy_from_slice(tail);
-    block
 }
 
 /// Loads an array, where there is one.
@@ -122,7 +147,14 @@ fn load<T: Real, G: Element<Real = T>>(to: &mut [T; BLOCK], from: Option<&[G; BL
     }
 }
 
-impl<R: Rule, T: Real> Scalars<R, T> {
+/// What blocks are updated with.
+struct Work<'a, R: Rule, T: Real> {
+    around: &'a step::Scalars<T>,
+    rule: R::Scalars<T>,
+    is_stateless: bool,
+}
+
+impl<R: Rule, T: Real> Work<'_, R, T> {
     /// Updates one block.
     #[inline(always)]
     fn block<P: Element<Real = T>, G: Element<Real = T>>(

@@ -2,43 +2,48 @@
 
 use rayon::prelude::*;
 
-use super::one_pass::{MAX_ARRAYS, Noise, OnePass, Scalars};
-use crate::backend::{Backend, Bound, CHUNK, Settings, Slot, TensorState, carried, check_memory};
+use super::one_pass::{MAX_ARRAYS, Noise, OnePass, Scalars, update};
+use crate::backend::{Backend, Bound, CHUNK, Settings, Slot, TensorState, check_memory};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
 use crate::memory::{Read, View, ViewMut, Written, zeros};
 use crate::rng::{Address, Purpose, key};
-use crate::rules::{Extra, Gradient, MAX_STATES, Pair, Record, Rule};
+use crate::rules::{Extra, Form, MAX_STATES, Pair, Record, Rule};
 use crate::step;
 
 /// The tensors of an optimizer in ordinary memory.
-pub(crate) struct CpuBackend<R: Rule, T: Real> {
+pub(crate) struct CpuBackend<P: Element, G: Element> {
     cpu: Cpu,
+    rule: Form,
+    update: Update<P, G>,
     steps: u64,
-    groups: Vec<Settings<R>>,
-    tensors: Vec<Tensor<R, T>>,
+    groups: Vec<Settings>,
+    tensors: Vec<Tensor<P::Real>>,
     /// The arguments of the last step: those that come again need no check.
     bound: Vec<Bound>,
 }
 
-struct Tensor<R: Rule, T: Real> {
+/// Updates chunks: the part of a step that is compiled for each rule.
+type Update<P, G> = fn(Cpu, OnePass<'_, P, G>);
+
+struct Tensor<T: Real> {
     slot: Slot,
     steps: u64,
     around: step::Carry<f64>,
-    carry: R::Carry,
+    carry: Vec<f64>,
     /// The rule's states, then those of [`step::ARRAYS`] that the group asks for; the others are empty.
     arrays: [Vec<T>; MAX_ARRAYS],
 }
 
-impl<R: Rule, T: Real> CpuBackend<R, T> {
-    pub(crate) fn new(cpu: Cpu) -> Self {
-        const { assert!(<R::State<T> as Record<T>>::NAMES.len() <= MAX_STATES) };
-        Self { cpu, steps: 0, groups: Vec::new(), tensors: Vec::new(), bound: Vec::new() }
+impl<P: Element, G: Element<Real = P::Real>> CpuBackend<P, G> {
+    pub(crate) fn new<R: Rule>(cpu: Cpu) -> Self {
+        let (groups, tensors, bound) = (Vec::new(), Vec::new(), Vec::new());
+        Self { cpu, rule: Form::of::<R>(), update: update::<R, P, G>, steps: 0, groups, tensors, bound }
     }
 }
 
-impl<R: Rule, T: Real> Tensor<R, T> {
+impl<T: Real> Tensor<T> {
     /// Makes the arrays that the group asks for and drops the others, with what is carried for them.
     fn fit(&mut self, around: &step::Hyper<f64>) -> Result<()> {
         let wanted = around.arrays();
@@ -54,10 +59,10 @@ impl<R: Rule, T: Real> Tensor<R, T> {
     }
 
     /// The noise of the step just ticked, if the rule takes some.
-    fn noise(&self, around: &step::Hyper<f64>) -> Option<Noise> {
+    fn noise(&self, extra: Extra, around: &step::Hyper<f64>) -> Option<Noise> {
         let Slot { id, first, .. } = self.slot;
         let drawn = || Address::new(Purpose::GRADIENT_NOISE, self.steps, id, 0);
-        match <R::Gradient<T> as Gradient<T>>::EXTRA {
+        match extra {
             Extra::Noise => Some(Noise { key: key(around.seed as u64), address: drawn().ok()?, element: first }),
             Extra::None | Extra::Second => None,
         }
@@ -65,22 +70,17 @@ impl<R: Rule, T: Real> Tensor<R, T> {
 
     fn carried(&self) -> Vec<f64> {
         let around = (0..step::Carry::<f64>::NAMES.len()).map(|k| *self.around.nth(k));
-        around.chain((0..R::Carry::NAMES.len()).map(|k| *self.carry.nth(k))).collect()
+        around.chain(self.carry.iter().copied()).collect()
     }
 }
 
-impl<R, P, G> Backend<P, G> for CpuBackend<R, P::Real>
-where
-    R: Rule,
-    P: Pair<G>,
-    G: Element<Real = P::Real>,
-{
+impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuBackend<P, G> {
     fn add(&mut self, slot: Slot) -> Result<()> {
         let mut arrays = [const { Vec::new() }; MAX_ARRAYS];
-        for array in arrays.iter_mut().take(R::State::<P::Real>::NAMES.len()) {
+        for array in arrays.iter_mut().take(self.rule.states.len()) {
             *array = zeros(slot.length as usize)?;
         }
-        let (around, carry) = (step::Carry::from_fn(|_| 0.0), R::Carry::from_fn(|_| 0.0));
+        let (around, carry) = (step::Carry::from_fn(|_| 0.0), vec![0.0; self.rule.carry.len()]);
         let mut tensor = Tensor { slot, steps: 0, around, carry, arrays };
         tensor.fit(&self.groups[slot.group].around)?;
         self.tensors.push(tensor);
@@ -102,7 +102,7 @@ where
     }
 
     fn set_groups(&mut self, groups: Vec<Vec<f64>>) -> Result<()> {
-        let groups: Vec<Settings<R>> = groups.iter().map(|row| Settings::new(row)).collect();
+        let groups: Vec<Settings> = groups.iter().map(|row| Settings::new(&self.rule, row)).collect();
         for tensor in &mut self.tensors {
             tensor.fit(&groups[tensor.slot.group].around)?;
         }
@@ -131,13 +131,13 @@ where
         }
 
         self.steps = self.steps.wrapping_add(1);
-        let (cpu, step, groups) = (self.cpu, self.steps, &self.groups);
+        let (cpu, step, groups, rule, update) = (self.cpu, self.steps, &self.groups, &self.rule, self.update);
         let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
         arguments.into_par_iter().enumerate().for_each(|(position, (tensor, parameter, gradient))| {
             let Some(gradient) = gradient else { return };
             let group = &groups[tensor.slot.group];
-            let scalars = tick(tensor, group, step);
-            let noise = if extra(position).is_none() { tensor.noise(&group.around) } else { None };
+            let scalars = tick(rule, tensor, group, step);
+            let noise = if extra(position).is_none() { tensor.noise(rule.extra, &group.around) } else { None };
             let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
             let pass = OnePass {
                 scalars: &scalars,
@@ -147,7 +147,7 @@ where
                 noise,
                 arrays: std::array::from_fn(|_| arrays.next().unwrap_or_default()),
             };
-            pass.run(cpu);
+            pass.run(cpu, update);
         });
         Ok(())
     }
@@ -168,17 +168,17 @@ where
         Ok(TensorState {
             steps: tensor.steps,
             carry: tensor.carried(),
-            states: states[..R::State::<P::Real>::NAMES.len()].to_vec(),
+            states: states[..self.rule.states.len()].to_vec(),
             around: std::array::from_fn(|k| wanted[k].then(|| around[k].clone())),
         })
     }
 
     fn write(&mut self, position: usize, state: TensorState<P::Real>) -> Result<()> {
         let tensor = &mut self.tensors[position];
-        let (around, carry) = state.carry.split_at(carried::<R>().count() - R::Carry::NAMES.len());
+        let (around, carry) = state.carry.split_at(step::Carry::<f64>::NAMES.len());
         tensor.steps = state.steps;
         tensor.around = step::Carry::from_fn(|k| around[k]);
-        tensor.carry = R::Carry::from_fn(|k| carry[k]);
+        tensor.carry = carry.to_vec();
         let (states, arrays) = tensor.arrays.split_at_mut(MAX_STATES);
         for (old, new) in states.iter_mut().zip(state.states) {
             *old = new;
@@ -191,31 +191,29 @@ where
 }
 
 /// Advances the tensor's counter and computes its scalars; `step` is the optimizer's. Twin: `kernels/optim/tick.cuh`.
-fn tick<R: Rule, T: Real>(tensor: &mut Tensor<R, T>, group: &Settings<R>, step: u64) -> Scalars<R, T> {
+fn tick<T: Real>(rule: &Form, tensor: &mut Tensor<T>, group: &Settings, step: u64) -> Scalars<T> {
     tensor.steps = tensor.steps.wrapping_add(1);
-    let mut hyper = group.rule;
-    R::scale_lr(&mut hyper, step::lr_factor(&group.around, step));
     let around = step::tick(&group.around, tensor.steps, &mut tensor.around);
-    let rule = R::tick(&hyper, tensor.steps, &mut tensor.carry);
+    let lr_factor = step::lr_factor(&group.around, step);
     Scalars {
         around: step::Scalars::from_fn(|k| T::from_f64(*around.nth(k))),
-        rule: R::Scalars::from_fn(|k| T::from_f64(*rule.nth(k))),
-        is_stateless: R::is_stateless(&group.rule),
+        rule: rule.tick(&group.rule, lr_factor, tensor.steps, &mut tensor.carry),
+        is_stateless: group.is_stateless,
     }
 }
 
 /// Chunks that one task takes: enough to outweigh the making of a task.
 const CHUNKS_OF_A_TASK: usize = 4;
 
-impl<R: Rule, P: Element, G: Element<Real = P::Real>> OnePass<'_, R, P, G> {
-    /// Runs the chunks, in parallel where there are many.
-    fn run(mut self, cpu: Cpu) {
+impl<P: Element, G: Element<Real = P::Real>> OnePass<'_, P, G> {
+    /// Updates the chunks, in parallel where there are many.
+    fn run(mut self, cpu: Cpu, update: Update<P, G>) {
         let chunks = self.parameter.len().div_ceil(CHUNK as usize);
         if chunks <= CHUNKS_OF_A_TASK {
-            return cpu.run(self);
+            return update(cpu, self);
         }
         let first = self.split_off(chunks / 2 * CHUNK as usize);
-        rayon::join(|| first.run(cpu), || self.run(cpu));
+        rayon::join(|| first.run(cpu, update), || self.run(cpu, update));
     }
 
     /// Splits the first `count` elements off.

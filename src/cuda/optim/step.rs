@@ -14,17 +14,18 @@ use crate::device::Cuda;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
-use crate::rules::{Pair, Record, Rule};
+use crate::rules::{Form, Pair, Record};
 use crate::step;
 
 /// The tensors of an optimizer in the memory of a CUDA device.
-pub(crate) struct CudaBackend<R: Rule, P: Element, G: Element> {
+pub(crate) struct CudaBackend<P: Element, G: Element> {
     cuda: Cuda,
+    rule: Form,
     tick: CudaFunction,
     update: CudaFunction,
     tensors: Vec<Tensor<P::Real>>,
     counters: Counters<P::Real>,
-    settings: Vec<Settings<R>>,
+    settings: Vec<Settings>,
     /// Rows of all groups, with room for more: captured graphs know its address.
     groups: CudaSlice<f64>,
     tables: Option<Tables>,
@@ -54,35 +55,32 @@ struct Tables {
 const GROUPS_ROOM: usize = 256;
 
 /// The name of the kernel that ticks the tensors of a rule.
-pub(super) fn tick_name<R: Rule, T: Real>() -> String {
-    format!("{}_tick_{}", R::NAME, T::DTYPE)
+pub(super) fn tick_name<T: Real>(rule: &Form) -> String {
+    format!("{}_tick_{}", rule.name, T::DTYPE)
 }
 
 /// The name of the kernel that updates parameters of a rule.
-pub(super) fn update_name<R: Rule, P: Element, G: Element>() -> String {
-    format!("{}_{}_{}", R::NAME, P::DTYPE, G::DTYPE)
+pub(super) fn update_name<P: Element, G: Element>(rule: &Form) -> String {
+    format!("{}_{}_{}", rule.name, P::DTYPE, G::DTYPE)
 }
 
-impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
-    pub(crate) fn new(cuda: &Cuda) -> Result<Self> {
-        let module = modules::load(cuda, R::NAME, &layout::<R>())?;
-        let scalars = step::Scalars::<f64>::NAMES.len() + R::Scalars::<P::Real>::NAMES.len();
+impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
+    pub(crate) fn new(cuda: &Cuda, rule: Form) -> Result<Self> {
+        let module = modules::load(cuda, rule.name, &layout(&rule))?;
+        let scalars = step::Scalars::<f64>::NAMES.len() + rule.scalars;
         Ok(Self {
             cuda: cuda.clone(),
-            tick: modules::function(cuda, &module, &tick_name::<R, P::Real>())?,
-            update: modules::function(cuda, &module, &update_name::<R, P, G>())?,
+            rule,
+            tick: modules::function(cuda, &module, &tick_name::<P::Real>(&rule))?,
+            update: modules::function(cuda, &module, &update_name::<P, G>(&rule))?,
             tensors: Vec::new(),
-            counters: Counters::new(cuda, 1, carried::<R>().count(), scalars)?,
+            counters: Counters::new(cuda, 1, carried(&rule).count(), scalars)?,
             settings: Vec::new(),
             groups: zeros(cuda, GROUPS_ROOM)?,
             tables: None,
             stale: true,
             gradient: PhantomData,
         })
-    }
-
-    fn state_arrays() -> usize {
-        R::State::<P::Real>::NAMES.len()
     }
 
     /// Errors while the stream is being captured: what is uploaded then would not be uploaded again by a replay.
@@ -104,13 +102,14 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         check_memory::<P, G>(&slots, &bound)?;
         self.not_capturing("tensors, gradients or their addresses have changed")?;
 
+        let states = self.rule.states.len();
         let mut tensors = Vec::new();
         let mut chunks = Vec::new();
         for (position, (tensor, bound)) in self.tensors.iter_mut().zip(&bound).enumerate() {
             let phase = phase::<P>(bound.parameter);
             let settings = &self.settings[tensor.slot.group];
-            let kept = tensor.fit(&self.cuda, settings, phase)?;
-            tensors.extend(row::<P, G>(&tensor.slot, bound, &kept, Self::state_arrays()));
+            let kept = tensor.fit(&self.cuda, states, settings, phase)?;
+            tensors.extend(row::<P, G>(&tensor.slot, bound, &kept, states));
             chunks.extend(chunk_rows::<P>(position, &tensor.slot, bound).flatten());
         }
         // A launch has a block at least; a chunk of no elements names no tensor.
@@ -141,7 +140,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         // `add` grew the counters, carries and scalars to n rows; `set_groups` wrote a row for every group, and the
         // optimizer checks that a tensor's group exists.
         let launched = unsafe { tick.launch(blocks_of_threads(blocks)) };
-        cuda.explain(launched.map(drop), || launch_of(&tick_name::<R, P::Real>(), blocks))?;
+        cuda.explain(launched.map(drop), || launch_of(&tick_name::<P::Real>(&self.rule), blocks))?;
 
         let blocks = tables.chunk_count as u32;
         let mut update = cuda.stream().launch_builder(&self.update);
@@ -152,16 +151,14 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
         // until the launch is enqueued; `States` are of the tensor's length; `chunks` cuts disjoint ranges; the
         // tick before it on the same stream wrote the scalars.
         let launched = unsafe { update.launch(blocks_of_threads(blocks)) };
-        cuda.explain(launched.map(drop), || launch_of(&update_name::<R, P, G>(), blocks))
+        cuda.explain(launched.map(drop), || launch_of(&update_name::<P, G>(&self.rule), blocks))
     }
 
     /// Drops the arrays of a tensor that settings do not ask for, with what is carried for them. The tables become stale
     /// where settings want other arrays than before.
-    fn refit(&mut self, position: usize, old: Option<&Settings<R>>, new: &Settings<R>) -> Result<()> {
+    fn refit(&mut self, position: usize, old: Option<&Settings>, new: &Settings) -> Result<()> {
         let wanted = new.around.arrays();
-        let same = |old: &Settings<R>| {
-            old.around.arrays() == wanted && R::is_stateless(&old.rule) == R::is_stateless(&new.rule)
-        };
+        let same = |old: &Settings| old.around.arrays() == wanted && old.is_stateless == new.is_stateless;
         if old.is_some_and(same) {
             return Ok(());
         }
@@ -175,12 +172,11 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<R, P, G> {
 }
 
 impl<T: Real> Tensor<T> {
-    /// Makes the arrays that the settings ask for, and tells where they are.
-    fn fit<R: Rule>(&mut self, cuda: &Cuda, settings: &Settings<R>, phase: u64) -> Result<Kept> {
+    /// Makes the arrays that the settings ask for, `arrays` of them the rule's, and tells where they are.
+    fn fit(&mut self, cuda: &Cuda, arrays: usize, settings: &Settings, phase: u64) -> Result<Kept> {
         let length = self.slot.length;
-        let arrays = R::State::<T>::NAMES.len();
         let states = match &mut self.states {
-            _ if R::is_stateless(&settings.rule) => None,
+            _ if settings.is_stateless => None,
             Some(states) => Some(&*states),
             none => Some(&*none.insert(States::new(cuda, arrays, length, phase)?)),
         };
@@ -199,7 +195,7 @@ impl<T: Real> Tensor<T> {
     }
 }
 
-impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBackend<R, P, G> {
+impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBackend<P, G> {
     fn add(&mut self, slot: Slot) -> Result<()> {
         self.not_capturing("a tensor was added")?;
         self.counters.grow(&self.cuda, self.tensors.len() + 1)?;
@@ -237,7 +233,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
             upload(&self.cuda, &rows, &mut grown, 0)?;
             self.groups = grown;
         }
-        let settings: Vec<Settings<R>> = groups.iter().map(|row| Settings::new(row)).collect();
+        let settings: Vec<Settings> = groups.iter().map(|row| Settings::new(&self.rule, row)).collect();
         let old = std::mem::take(&mut self.settings);
         let mut fitted = Ok(());
         for position in 0..self.tensors.len() {
@@ -282,7 +278,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBack
         let zeros = || vec![P::Real::from_f64(0.0); slot.length as usize];
         let states = match states {
             Some(states) => states.read(&self.cuda)?,
-            None => (0..Self::state_arrays()).map(|_| zeros()).collect(),
+            None => self.rule.states.iter().map(|_| zeros()).collect(),
         };
         let mut arrays = [const { None }; step::ARRAYS.len()];
         for (k, wanted) in self.settings[slot.group].around.arrays().into_iter().enumerate() {

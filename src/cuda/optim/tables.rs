@@ -3,7 +3,7 @@
 use crate::backend::{Bound, CHUNK, CHUNK_PHASE, Slot, chunks};
 use crate::cuda::THREADS;
 use crate::element::{Element, Real};
-use crate::rules::{Gradient, Record, Rule};
+use crate::rules::{Form, Record};
 use crate::step;
 
 /// The flag of a row whose tensor has a gradient.
@@ -25,19 +25,19 @@ pub(super) const LAYOUT: usize = 10;
 /// What a rule's module must say of itself: chunk, threads, sizes of both tables' rows in bytes, the numbers of settings,
 /// carried scalars and scalars with those around the rule, the number of state arrays, the momentum's position counted
 /// from 1, and what the rule reads beside the gradient.
-pub(super) fn layout<R: Rule>() -> [u32; LAYOUT] {
-    let states = R::State::<f32>::NAMES.len();
+pub(super) fn layout(rule: &Form) -> [u32; LAYOUT] {
+    let states = rule.states.len();
     [
         CHUNK as usize,
         THREADS as usize,
         16,
         8 * row_words(states),
-        step::Hyper::<f64>::NAMES.len() + R::Hyper::NAMES.len(),
-        step::Carry::<f64>::NAMES.len() + R::Carry::NAMES.len(),
-        step::Scalars::<f32>::NAMES.len() + R::Scalars::<f32>::NAMES.len(),
+        step::Hyper::<f64>::NAMES.len() + rule.hyper.len(),
+        step::Carry::<f64>::NAMES.len() + rule.carry.len(),
+        step::Scalars::<f32>::NAMES.len() + rule.scalars,
         states,
-        R::MOMENTUM.map_or(0, |position| position + 1),
-        <R::Gradient<f32> as Gradient<f32>>::EXTRA as usize,
+        rule.momentum.map_or(0, |position| position + 1),
+        rule.extra as usize,
     ]
     .map(|size| size as u32)
 }
@@ -161,7 +161,7 @@ mod tests {
         ($($module:ident::$Rule:ident { $($alias:ident: $preset:expr),* },)*) => {
             $(#[test]
             fn $module() {
-                embedded::<crate::rules::$Rule>();
+                embedded(&Form::of::<crate::rules::$Rule>());
             })*
         };
     }
@@ -175,19 +175,19 @@ mod tests {
 
         macro_rules! update_names {
             ($(($parameter:ident, $gradient:ident),)*) => {
-                fn update_names<R: Rule>() -> Vec<String> {
+                fn update_names(rule: &Form) -> Vec<String> {
                     use half::{bf16, f16};
-                    vec![$(update_name::<R, $parameter, $gradient>()),*]
+                    vec![$(update_name::<$parameter, $gradient>(rule)),*]
                 }
             };
         }
         crate::for_each_pair!(update_names);
 
-        fn embedded<R: Rule>() {
-            let text = crate::cuda::modules::text(R::NAME);
-            assert_eq!(layout_in(text, &format!("{}_layout", R::NAME)), layout::<R>());
-            for kernel in [tick_name::<R, f32>(), tick_name::<R, f64>()].into_iter().chain(update_names::<R>()) {
-                assert!(text.contains(&format!(".entry {kernel}(")), "no {kernel} in {}.ptx", R::NAME);
+        fn embedded(rule: &Form) {
+            let text = crate::cuda::modules::text(rule.name);
+            assert_eq!(layout_in(text, &format!("{}_layout", rule.name)), layout(rule));
+            for kernel in [tick_name::<f32>(rule), tick_name::<f64>(rule)].into_iter().chain(update_names(rule)) {
+                assert!(text.contains(&format!(".entry {kernel}(")), "no {kernel} in {}.ptx", rule.name);
             }
         }
 

@@ -8,6 +8,9 @@ use crate::check::{AccessError, AccessErrorKind};
 pub(super) const PAGE: u64 = 4096;
 /// Allocations begin at an odd multiple of this.
 pub(super) const ALIGN: u64 = 256;
+/// Bytes of addresses that are given out, at the least, before freed ones come again: a use after free is told that long, and
+/// the host's memory behind freed addresses, which small allocations do not give back, stays bounded.
+const QUARANTINE: u64 = 64 << 20;
 /// How far from an allocation an address is still told relative to it.
 const NEAR: u64 = 1 << 30;
 
@@ -18,6 +21,8 @@ pub(super) struct Heap {
     limit: u64,
     /// Where the next search begins.
     cursor: u64,
+    /// Bytes of addresses given out since the cursor was last at the base.
+    lap: u64,
     allocated: u64,
     /// Base and bytes.
     live: BTreeMap<u64, u64>,
@@ -34,7 +39,7 @@ struct Neighbour {
 
 impl Heap {
     pub fn new(base: u64, end: u64, limit: u64) -> Self {
-        Self { base, end, limit, cursor: base, allocated: 0, live: BTreeMap::new(), freed: BTreeMap::new() }
+        Self { base, end, limit, cursor: base, lap: 0, allocated: 0, live: BTreeMap::new(), freed: BTreeMap::new() }
     }
 
     pub fn allocated(&self) -> u64 {
@@ -45,11 +50,15 @@ impl Heap {
         if bytes > self.limit - self.allocated {
             return None;
         }
+        if self.lap > QUARANTINE.max(self.allocated) {
+            (self.cursor, self.lap) = (self.base, 0);
+        }
         let base = match self.gap(self.cursor, self.end, bytes) {
             Some(base) => base,
             None => self.gap(self.base, self.end, bytes)?,
         };
         self.cursor = base + bytes + PAGE;
+        self.lap += bytes + PAGE;
         self.allocated += bytes;
         let (from, to) = (base - ALIGN, base + bytes + PAGE);
         let overlapped = self.freed.range(..to).rev().take_while(|(start, bytes)| *start + (**bytes).max(1) > from);
