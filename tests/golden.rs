@@ -17,6 +17,8 @@ use serde_json::{Value as Json, json};
 mod file;
 #[path = "golden/formulas.rs"]
 mod formulas;
+#[path = "golden/formulas_adaptive.rs"]
+mod formulas_adaptive;
 #[path = "golden/formulas_extras.rs"]
 mod formulas_extras;
 #[path = "golden/formulas_newer.rs"]
@@ -181,6 +183,25 @@ fn planted_faults_are_noticed() {
         ("sophia_g", "/hyper/hess_every", 8.into(), "one second gradient in 8 steps is wrong of step 4"),
         ("sophia_g", "/hyper/bs", 2001.into(), "f64 on cpu"),
         ("sophia_g", "/noise", json!([]), "a step takes one of hess_grads, noise"),
+        ("adagrad", "/state/sum/4", 0.0.into(), "state sum, element 4"),
+        ("adagrad", "/hyper/lr_decay", 1e-9.into(), "f64 on cpu"),
+        ("adagrad", "/hyper/initial_accumulator_value", 1e-9.into(), "f64 on cpu"),
+        ("adadelta", "/state/acc_delta/4", 0.0.into(), "state acc_delta, element 4"),
+        ("adadelta", "/hyper/rho", 0.95.into(), "f64 on cpu"),
+        ("rmsprop", "/hyper/momentum", 0.1.into(), "f64 on cpu"),
+        ("rmsprop", "/hyper/decay", 0.99.into(), "nothing reads the hyperparameters decay"),
+        ("rmsprop_centered", "/state/grad_avg/4", 0.0.into(), "state grad_avg, element 4"),
+        ("rmsprop_centered", "/hyper/centered", false.into(), "f64 on cpu"),
+        ("rmsprop_momentum", "/state/momentum_buffer/4", 0.0.into(), "state momentum_buffer, element 4"),
+        ("rmsprop_eps_inside", "/hyper/decay", 0.99.into(), "f64 on cpu"),
+        ("rmsprop_eps_inside", "/hyper/initial_scale", 1e-9.into(), "f64 on cpu"),
+        ("adamax", "/state/exp_inf/0", 0.0.into(), "state exp_inf, element 0"),
+        ("adamax", "/hyper/betas", json!([0.9, 0.99]), "f64 on cpu"),
+        ("nadam", "/state/mu_product/0", 0.0.into(), "state mu_product"),
+        ("nadam", "/hyper/momentum_decay", 0.005.into(), "f64 on cpu"),
+        ("nadam", "/hyper/decoupled_weight_decay", 1.into(), "decoupled_weight_decay = 1 is not true or false"),
+        ("radam", "/state/exp_avg_sq/4", 0.0.into(), "state exp_avg_sq, element 4"),
+        ("radam", "/hyper/momentum_decay", 0.004.into(), "nothing reads the hyperparameters momentum_decay"),
         ("swa_weights", "/grads/3/7", 0.0.into(), "f64 on cpu"),
         ("swa_weights", "/state/n_averaged", 11.into(), "state n_averaged"),
     ] {

@@ -16,6 +16,25 @@ __device__ inline double keep(double decay, double lr, double weight_decay) {
     return 1.0 - lr * select(decay == DECAY_DECOUPLED, weight_decay, 0.0);
 }
 
+// Where the ε of a denominator stands: behind the root, or under it.
+constexpr double EPS_OUTSIDE = 0.0;
+constexpr double EPS_INSIDE = 1.0;
+
+// What is added under the root.
+__device__ inline double eps_inside(double placement, double eps) {
+    return select(placement == EPS_INSIDE, eps, 0.0);
+}
+
+// What is added to the root.
+__device__ inline double eps_outside(double placement, double eps) {
+    return select(placement == EPS_OUTSIDE, eps, 0.0);
+}
+
+// `x / y`, and 0 where `y` is 0.
+template <class T> __device__ T quotient(T x, T y) {
+    return select(y == real<T>(0.0), real<T>(0.0), x / y);
+}
+
 // A bound that nothing reaches.
 constexpr double UNLIMITED = INFINITY;
 

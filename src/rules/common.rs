@@ -2,7 +2,7 @@
 
 use super::{Setting, Value};
 use crate::element::Real;
-use crate::fmath::{self, select};
+use crate::fmath::{self, real, select};
 
 /// Where weight decay acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,59 @@ pub fn l2(decay: f64, weight_decay: f64) -> f64 {
 /// What decoupled decay leaves of the parameter, as a factor; 1 for other decays.
 pub fn keep(decay: f64, lr: f64, weight_decay: f64) -> f64 {
     1.0 - lr * select(decay == DECAY_DECOUPLED, weight_decay, 0.0)
+}
+
+/// Where the ε of a denominator stands, whose root is that of a running mean or sum of squares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EpsPlacement {
+    /// Behind the root, in units of the gradient: `g / (√v + ε)`. PyTorch's form.
+    Outside,
+    /// Under the root, in units of the gradient squared: `g / √(v + ε)`. TensorFlow's and optax's form.
+    Inside,
+}
+
+/// The code of [`EpsPlacement::Outside`] in a rule's `Hyper`.
+pub const EPS_OUTSIDE: f64 = 0.0;
+/// The code of [`EpsPlacement::Inside`] in a rule's `Hyper`.
+pub const EPS_INSIDE: f64 = 1.0;
+
+impl Setting for EpsPlacement {
+    const EXPECTED: &'static str = "'outside' or 'inside'";
+
+    fn encode(self) -> f64 {
+        match self {
+            Self::Outside => EPS_OUTSIDE,
+            Self::Inside => EPS_INSIDE,
+        }
+    }
+
+    fn decode(code: f64) -> Option<Self> {
+        [Self::Outside, Self::Inside].into_iter().find(|placement| placement.encode() == code)
+    }
+
+    fn read(value: &Value) -> Option<Self> {
+        match value {
+            Value::Name(name) if name == "outside" => Some(Self::Outside),
+            Value::Name(name) if name == "inside" => Some(Self::Inside),
+            _ => None,
+        }
+    }
+}
+
+/// What is added under the root.
+pub fn eps_inside(placement: f64, eps: f64) -> f64 {
+    select(placement == EPS_INSIDE, eps, 0.0)
+}
+
+/// What is added to the root.
+pub fn eps_outside(placement: f64, eps: f64) -> f64 {
+    select(placement == EPS_OUTSIDE, eps, 0.0)
+}
+
+/// `x / y`, and 0 where `y` is 0: an element that never had a gradient stays where it is without an ε, too.
+#[inline(always)]
+pub fn quotient<T: Real>(x: T, y: T) -> T {
+    select(y == real(0.0), real(0.0), x / y)
 }
 
 /// A bound that nothing reaches.

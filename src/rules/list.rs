@@ -21,6 +21,12 @@ macro_rules! for_each_rule {
             schedulefree_adamw::ScheduleFreeAdamW {},
             schedulefree_sgd::ScheduleFreeSgd {},
             sophia_g::SophiaG {},
+            adagrad::Adagrad {},
+            adadelta::Adadelta {},
+            rmsprop::RmsProp {},
+            adamax::AdaMax {},
+            nadam::NAdam {},
+            radam::RAdam {},
         }
     };
 }

@@ -27,7 +27,7 @@ macro_rules! modules {
 }
 crate::for_each_rule!(modules);
 
-pub use common::{DECAY_DECOUPLED, DECAY_L2, Decay, UNLIMITED, clamp, keep, l2};
+pub use common::{DECAY_DECOUPLED, DECAY_L2, Decay, EPS_INSIDE, EPS_OUTSIDE, EpsPlacement, UNLIMITED, clamp, keep, l2};
 pub(crate) use form::Form;
 pub use gradient::{Extra, Gradient, WithNoise, WithSecond};
 pub use record::{Nothing, Record};
