@@ -26,7 +26,11 @@ fn rules_are_twins() {
 fn common_words_are_twins() {
     for (rust, cuda, names) in [
         ("src/fmath/mod.rs", "kernels/core/fmath.cuh", &["powi", "sign"][..]),
-        ("src/rules/common.rs", "kernels/rules/common.cuh", &["l2", "keep", "clamp", "warmed_up", "average_weight"]),
+        (
+            "src/rules/common.rs",
+            "kernels/rules/common.cuh",
+            &["l2", "keep", "clamp", "warmed_up", "average_weight", "rectification_length", "rectification"],
+        ),
     ] {
         let (rust, cuda) = (tokens(&read(rust)), tokens(&read(cuda)));
         for name in names {

@@ -21,6 +21,12 @@ macro_rules! for_each_rule {
             schedulefree_adamw::ScheduleFreeAdamW {},
             schedulefree_sgd::ScheduleFreeSgd {},
             sophia_g::SophiaG {},
+            amsgrad::AmsGrad { amsgradw: AmsGrad::decoupled(), amsgrad_paper: AmsGrad::paper() },
+            padam::Padam {},
+            adabelief::AdaBelief {},
+            acprop::ACProp {},
+            diffgrad::DiffGrad {},
+            aida::Aida {},
         }
     };
 }
