@@ -71,6 +71,18 @@ fn by_settings(says: Says) {
         sgd(Sgd { nesterov: true, momentum: 0.9, dampening: 0.5, ..Sgd::default() }),
         "Sgd: nesterov wants momentum > 0 and dampening = 0, but momentum = 0.9 and dampening = 0.5",
     );
+    says(
+        refused(by_name("adabelief", &[("amsgrad", true.into())])),
+        "AdaBelief: amsgrad wants rectify = false, but rectify = true",
+    );
+    says(
+        refused(by_name("acprop", &[("fixed_decay", true.into()), ("decay", "l2".into())])),
+        "ACProp: fixed_decay wants decay = 'decoupled', but decay = 'l2'",
+    );
+    says(
+        refused(by_name("amsgrad", &[("variance_correction", "max".into())])),
+        "AmsGrad: variance_correction = 'max' is not 'none', 'after_max' or 'before_max'",
+    );
 
     let mut any = AnyRule::from(Sgd::default()).optimizer::<f32, f32>(&Device::cpu()).expect("the defaults are valid");
     says(

@@ -23,6 +23,8 @@ mod formulas_adaptive;
 mod formulas_extras;
 #[path = "golden/formulas_newer.rs"]
 mod formulas_newer;
+#[path = "golden/formulas_variance.rs"]
+mod formulas_variance;
 #[path = "golden/methods/mod.rs"]
 mod methods;
 #[path = "golden/play.rs"]
@@ -202,6 +204,23 @@ fn planted_faults_are_noticed() {
         ("nadam", "/hyper/decoupled_weight_decay", 1.into(), "decoupled_weight_decay = 1 is not true or false"),
         ("radam", "/state/exp_avg_sq/4", 0.0.into(), "state exp_avg_sq, element 4"),
         ("radam", "/hyper/momentum_decay", 0.004.into(), "nothing reads the hyperparameters momentum_decay"),
+        ("amsgrad", "/state/max_exp_avg_sq/5", 0.0.into(), "state max_exp_avg_sq, element 5"),
+        ("amsgrad_paper", "/hyper/bias_correction_nu", true.into(), "f64 on cpu"),
+        ("amsgrad_paper", "/hyper/bias_correction_mu", json!(null), "f64 on cpu"),
+        ("amsgradw", "/hyper/weight_decay", json!(null), "f64 on cpu"),
+        ("padam", "/hyper/partial", json!(null), "f64 on cpu"),
+        ("padam", "/hyper/amsgrad", 0.5.into(), "Padam: amsgrad = 0.5 is not true or false"),
+        ("gadamx", "/state/avg_params_per_step/6/39", 0.0.into(), "state avg_params_per_step 6, element 39"),
+        ("gadamx", "/hyper/amsgrad", json!(null), "f64 on cpu"),
+        ("adabelief", "/hyper/rectify", json!(null), "f64 on cpu"),
+        ("adabelief_rectified", "/state/exp_avg_var/39", 1.0.into(), "state exp_avg_var, element 39"),
+        ("acprop", "/hyper/momentum_update", true.into(), "f64 on cpu"),
+        ("acprop", "/hyper/momentum", 0.9.into(), "nothing reads the hyperparameters momentum"),
+        ("acprop_rectified", "/hyper/rectify", false.into(), "f64 on cpu"),
+        ("diffgrad", "/state/previous_grad/39", 0.0.into(), "state previous_grad, element 39"),
+        ("aida_p2q1", "/hyper/p", 1.into(), "f64 on cpu"),
+        ("aida_pq", "/hyper/q", json!(null), "f64 on cpu"),
+        ("aida_pq", "/hyper/eps_inside", 2.into(), "Aida: eps_inside = 2 is not true or false"),
         ("swa_weights", "/grads/3/7", 0.0.into(), "f64 on cpu"),
         ("swa_weights", "/state/n_averaged", 11.into(), "state n_averaged"),
     ] {

@@ -29,7 +29,18 @@ fn common_words_are_twins() {
         (
             "src/rules/common.rs",
             "kernels/rules/common.cuh",
-            &["l2", "keep", "eps_inside", "eps_outside", "quotient", "clamp", "warmed_up", "average_weight"],
+            &[
+                "l2",
+                "keep",
+                "eps_inside",
+                "eps_outside",
+                "quotient",
+                "clamp",
+                "warmed_up",
+                "average_weight",
+                "rectification_length",
+                "rectification",
+            ],
         ),
     ] {
         let (rust, cuda) = (tokens(&read(rust)), tokens(&read(cuda)));

@@ -107,9 +107,11 @@ template <class Rule, class P, class G> struct OnePass {
         Pack<G, N> g[RUNS];
         Pack<G, N> more[RUNS];
         Pack<Real, N> x[RUNS][ARRAYS];
+        #pragma unroll
         for (int r = 0; r < RUNS; r++) {
             p[r] = load<N>(parameter + at + r * STRIDE);
             g[r] = load<N>(gradient + at + r * STRIDE);
+            #pragma unroll
             for (int k = 0; k < STATES<Rule>; k++) {
                 x[r][k] = is_stateless() ? Pack<Real, N>() : load<N>(state[k] + at + r * STRIDE);
             }
@@ -122,6 +124,7 @@ template <class Rule, class P, class G> struct OnePass {
                 before<N>(at + r * STRIDE, p[r]);
             }
         }
+        #pragma unroll
         for (int r = 0; r < RUNS; r++) {
             float drawn[N];
             if constexpr (EXTRA<Rule> == Extra::NOISE) {
@@ -129,8 +132,10 @@ template <class Rule, class P, class G> struct OnePass {
                     noise.normal.template run<N>(noise.address, noise.first + at + r * STRIDE, drawn);
                 }
             }
+            #pragma unroll
             for (int i = 0; i < N; i++) {
                 State values;
+                #pragma unroll
                 for (int k = 0; k < STATES<Rule>; k++) {
                     reinterpret_cast<Real*>(&values)[k] = x[r][k].element[i];
                 }
@@ -147,17 +152,20 @@ template <class Rule, class P, class G> struct OnePass {
                 }
                 const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
                 p[r].element[i] = narrow<P>(Rule::update(scalars, widen(p[r].element[i]), given, values));
+                #pragma unroll
                 for (int k = 0; k < STATES<Rule>; k++) {
                     x[r][k].element[i] = reinterpret_cast<Real*>(&values)[k];
                 }
             }
         }
+        #pragma unroll
         for (int r = 0; r < RUNS; r++) {
             if constexpr (SURROUNDED) {
                 after<N>(at + r * STRIDE, p[r], x[r]);
             }
             store<N>(parameter + at + r * STRIDE, p[r]);
             if (!is_stateless()) {
+                #pragma unroll
                 for (int k = 0; k < STATES<Rule>; k++) {
                     store<N>(state[k] + at + r * STRIDE, x[r][k]);
                 }

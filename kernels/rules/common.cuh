@@ -52,3 +52,15 @@ __device__ inline double warmed_up(double lr, double warmup_steps, uint64_t t) {
 __device__ inline double average_weight(uint64_t t, double r, double greatest_lr, double weight_lr_power) {
     return fmath::pow(double(t), r) * fmath::pow(greatest_lr, weight_lr_power);
 }
+
+// How many gradients the second moment of step t averages, as RAdam approximates it; it rises to 2/(1-β₂) - 1.
+__device__ inline double rectification_length(double beta2, uint64_t t) {
+    double decayed = powi(beta2, t);
+    return 2.0 / (1.0 - beta2) - 1.0 - 2.0 * double(t) * decayed / (1.0 - decayed);
+}
+
+// RAdam's factor of a step whose second moment averages so many gradients; for a length above 4 only.
+__device__ inline double rectification(double beta2, double length) {
+    double limit = 2.0 / (1.0 - beta2) - 1.0;
+    return sqrt((length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length));
+}

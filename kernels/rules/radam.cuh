@@ -20,12 +20,8 @@ struct RAdam {
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
         double bias1 = 1.0 - powi(h.beta1, t);
-        double power2 = powi(h.beta2, t);
-        double bias2 = 1.0 - power2;
-        double greatest = 2.0 / (1.0 - h.beta2) - 1.0;
-        double length = greatest - 2.0 * double(t) * power2 / bias2;
-        double above = (length - 4.0) * (length - 2.0) * greatest;
-        double below = (greatest - 4.0) * (greatest - 2.0) * length;
+        double bias2 = 1.0 - powi(h.beta2, t);
+        double length = rectification_length(h.beta2, t);
         bool adapts = length > h.threshold;
         return {
             .l2 = l2(h.decay, h.weight_decay),
@@ -34,7 +30,7 @@ struct RAdam {
             .one_minus_beta2 = 1.0 - h.beta2,
             .adapts = select(adapts, 1.0, 0.0),
             .eps = h.eps,
-            .step_size = h.lr / bias1 * select(adapts, sqrt(bias2 * above / below), h.plain_steps),
+            .step_size = h.lr / bias1 * select(adapts, sqrt(bias2) * rectification(h.beta2, length), h.plain_steps),
         };
     }
 

@@ -2,7 +2,8 @@
 
 use super::{Setting, Value};
 use crate::element::Real;
-use crate::fmath::{self, real, select};
+use crate::error::{Error, Result};
+use crate::fmath::{self, powi, real, select, sqrt};
 
 /// Where weight decay acts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -121,4 +122,27 @@ pub fn warmed_up(lr: f64, warmup_steps: f64, t: u64) -> f64 {
 /// The weight of step `t` in a schedule-free average; `greatest_lr` is that of the steps up to it.
 pub fn average_weight(t: u64, r: f64, greatest_lr: f64, weight_lr_power: f64) -> f64 {
     fmath::pow(t as f64, r) * fmath::pow(greatest_lr, weight_lr_power)
+}
+
+/// How many gradients the second moment of step `t` averages, as RAdam approximates it; it rises to `2/(1-β₂) - 1`.
+pub fn rectification_length(beta2: f64, t: u64) -> f64 {
+    let decayed = powi(beta2, t);
+    2.0 / (1.0 - beta2) - 1.0 - 2.0 * t as f64 * decayed / (1.0 - decayed)
+}
+
+/// RAdam's factor of a step whose second moment averages so many gradients; for a length above 4 only.
+pub fn rectification(beta2: f64, length: f64) -> f64 {
+    let limit = 2.0 / (1.0 - beta2) - 1.0;
+    sqrt((length - 4.0) * (length - 2.0) * limit / ((limit - 4.0) * (limit - 2.0) * length))
+}
+
+/// The errors of settings that AdaBelief and ACProp would not read.
+pub(super) fn refuse_unread(rule: &'static str, unread_amsgrad: bool, unread_fixed_decay: bool) -> Result<()> {
+    if unread_amsgrad {
+        return Err(Error::setting(rule, "amsgrad wants rectify = false, but rectify = true".to_owned()));
+    }
+    if unread_fixed_decay {
+        return Err(Error::setting(rule, "fixed_decay wants decay = 'decoupled', but decay = 'l2'".to_owned()));
+    }
+    Ok(())
 }

@@ -27,6 +27,12 @@ macro_rules! for_each_rule {
             adamax::AdaMax {},
             nadam::NAdam {},
             radam::RAdam {},
+            amsgrad::AmsGrad { amsgradw: AmsGrad::decoupled(), amsgrad_paper: AmsGrad::paper() },
+            padam::Padam {},
+            adabelief::AdaBelief {},
+            acprop::ACProp {},
+            diffgrad::DiffGrad {},
+            aida::Aida {},
         }
     };
 }

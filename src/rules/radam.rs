@@ -39,6 +39,7 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 
+use super::common::{rectification, rectification_length};
 use super::prelude::*;
 
 settings! {
@@ -76,12 +77,8 @@ impl Rule for RAdam {
 
     fn tick(h: &Hyper<f64>, t: u64, _: &mut Nothing<f64>) -> Scalars<f64> {
         let bias1 = 1.0 - powi(h.beta1, t);
-        let power2 = powi(h.beta2, t);
-        let bias2 = 1.0 - power2;
-        let greatest = 2.0 / (1.0 - h.beta2) - 1.0;
-        let length = greatest - 2.0 * t as f64 * power2 / bias2;
-        let above = (length - 4.0) * (length - 2.0) * greatest;
-        let below = (greatest - 4.0) * (greatest - 2.0) * length;
+        let bias2 = 1.0 - powi(h.beta2, t);
+        let length = rectification_length(h.beta2, t);
         let adapts = length > h.threshold;
         Scalars {
             l2: l2(h.decay, h.weight_decay),
@@ -90,7 +87,7 @@ impl Rule for RAdam {
             one_minus_beta2: 1.0 - h.beta2,
             adapts: select(adapts, 1.0, 0.0),
             eps: h.eps,
-            step_size: h.lr / bias1 * select(adapts, sqrt(bias2 * above / below), h.plain_steps),
+            step_size: h.lr / bias1 * select(adapts, sqrt(bias2) * rectification(h.beta2, length), h.plain_steps),
         }
     }
 

@@ -1,5 +1,7 @@
 //! What plays the files of each method.
 
+mod variance;
+
 use gradus::optim::Average;
 
 use super::file::Hyper;
@@ -25,7 +27,7 @@ const SLOW: &[(&str, &str)] = &[("slow", "slow")];
 
 /// Every method that is built.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    [OWN, adaptive::METHODS].into_iter().flatten()
+    [OWN, adaptive::METHODS, variance::METHODS].into_iter().flatten()
 }
 
 const OWN: &[Method] = &[
