@@ -33,6 +33,8 @@ pub fn evaluate(op: &ScalarOp, x: [u64; 4], approximation: Approximation) -> Opt
         ScalarOp::Compare { compare, ftz, ty } => compares(compare, ftz, ty, a, b),
         ScalarOp::Set { compare, combine, ftz, dst_ty, ty } => {
             let holds = compares(compare, ftz, ty, a, b);
+            // Both bits of a pair meet the predicate.
+            let c = if half_kind(ty).is_some_and(|(_, pair)| pair) { c * 0b11 } else { c };
             set(dst_ty, combine.map_or(holds, |combine| combined(combine, holds, c)), ty)
         }
         ScalarOp::Slct { condition_ty, ftz } => {
