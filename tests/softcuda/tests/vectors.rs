@@ -11,3 +11,5 @@ mod file;
 mod ptxas;
 #[path = "vectors/run.rs"]
 mod run;
+#[path = "vectors/table.rs"]
+mod table;
