@@ -10,7 +10,21 @@ The same files come out on every machine.
 
 import os
 
-from expected import approximate, atomic, bits, block, compare, control, convert, float, integer, matrix, memory, warp
+from expected import (
+    approximate,
+    asynchronous,
+    atomic,
+    bits,
+    block,
+    compare,
+    control,
+    convert,
+    float,
+    integer,
+    matrix,
+    memory,
+    warp,
+)
 
 
 def files():
@@ -18,7 +32,15 @@ def files():
     named = {file.opcode: file for file in beside}
     approximate.beside_exact(named["rcp"], named["sqrt"])
     result = integer.files(float.beside_integers()) + bits.files() + beside + approximate.files() + compare.files()
-    result += convert.files() + memory.files() + warp.files() + block.files() + control.files() + matrix.files()
+    result += (
+        convert.files()
+        + memory.files()
+        + [asynchronous.copies()]
+        + warp.files()
+        + block.files()
+        + control.files()
+        + matrix.files()
+    )
     result.append(atomic.each("atom", "Changes a word and gives what stood there."))
     result.append(atomic.each("red", "Changes a word."))
     return result

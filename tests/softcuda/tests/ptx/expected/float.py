@@ -13,19 +13,20 @@ def singles(file, opcode, operation, count, sat=True, plain=True, rows=()):
     forms = [Form(f"{opcode}.{r}.f32", 32, fp.arithmetic(F32, operation, r)) for r in ROUNDINGS]
     if plain:
         forms.append(Form(f"{opcode}.f32", 32, fp.arithmetic(F32, operation)))
-    rows = list(rows) + hard_rows(F32, count) + float_rows(F32, count, 101)
-    file.elementwise(f"{opcode}_f32", [32] * count, rows, forms)
+    first = len(hard_rows(F32, count))
+    rows = hard_rows(F32, count) + list(rows) + float_rows(F32, count, 101)
+    file.elementwise(f"{opcode}_f32", [32] * count, rows, forms, first)
     forms = [Form(f"{opcode}.{r}.ftz.f32", 32, fp.arithmetic(F32, operation, r, ftz=True)) for r in ROUNDINGS]
-    file.elementwise(f"{opcode}_ftz_f32", [32] * count, rows, forms)
+    file.elementwise(f"{opcode}_ftz_f32", [32] * count, rows, forms, first)
     if sat:
         forms = [
             Form(f"{opcode}.{r}{'.ftz' * z}.sat.f32", 32, fp.arithmetic(F32, operation, r, ftz=z, sat=True))
             for r, z in (("rn", 0), ("rz", 1), ("rp", 0))
         ]
-        file.elementwise(f"{opcode}_sat_f32", [32] * count, rows, forms)
+        file.elementwise(f"{opcode}_sat_f32", [32] * count, rows, forms, first // 2)
     forms = [Form(f"{opcode}.{r}.f64", 64, fp.arithmetic(F64, operation, r)) for r in ROUNDINGS]
     rows = hard_rows(F64, count) + float_rows(F64, count, 102)
-    file.elementwise(f"{opcode}_f64", [64] * count, rows, forms)
+    file.elementwise(f"{opcode}_f64", [64] * count, rows, forms, first)
 
 
 def hard_rows(form, count):
@@ -74,6 +75,10 @@ def hard_rows(form, count):
     # (1 + u)^2 - 1 - 2u leaves u^2, which only a fused operation sees.
     rows.append((one + 1, one + 1, one + 2 | sign))
     rows.append((one + 1, one - 2, one | sign))
+    # Three times an odd number is a tie one bit too long, which the least third operand decides.
+    odd = fp.encode(form, fp.finite((2 << form.fraction_bits) // 3 + 2 | 1))
+    three = one + unit + unit // 2
+    rows += [(odd, three, 1), (odd, three, sign | 1), (odd | sign, three, 1), (odd, three, 0)]
     return rows
 
 
@@ -92,7 +97,8 @@ def halves(file, opcode, operation, count, names, plain=True):
             if plain:
                 forms.append(Form(f"{opcode}.{kind}{pair}", 32 if pair else 16, forms[0].function))
             width = 32 if pair else 16
-            file.elementwise(f"{opcode}_{kind}{pair}", [width] * count, paired(rows) if pair else rows, forms)
+            first = len(hard_rows(form, count)) // (2 if pair else 1)
+            file.elementwise(f"{opcode}_{kind}{pair}", [width] * count, paired(rows) if pair else rows, forms, first)
 
 
 def two(opcode, operation):
@@ -152,10 +158,11 @@ def lesser_or_greater(opcode):
             "bf16": (BF16, ["", "NaN"]),
         }
         for kind, (form, modifiers) in rules.items():
-            rows = float_rows(form, 2, 105, 10, thin=4)
-            rows += [(0, fp.sign_bit(form)), (fp.sign_bit(form), 0)]
+            rows = [(0, fp.sign_bit(form)), (fp.sign_bit(form), 0)]
             nans = floats(form)[-3:]
             rows += [(a, b) for a in nans for b in nans] + [(a, 5) for a in nans] + [(5, a) for a in nans]
+            first = len(rows)
+            rows += float_rows(form, 2, 105, 10, thin=4)
             for pair in ("", "x2") if form.bits == 16 else ("",):
                 forms = []
                 for modifier in modifiers:
@@ -163,7 +170,7 @@ def lesser_or_greater(opcode):
                     code = f"{opcode}{'.' * bool(modifier)}{modifier}.{kind}{pair}"
                     forms.append(Form(code, 32 if pair else form.bits, fp.pairs(function) if pair else function))
                 width = 32 if pair else form.bits
-                file.elementwise(f"{opcode}_{kind}{pair}", [width] * 2, paired(rows) if pair else rows, forms)
+                file.elementwise(f"{opcode}_{kind}{pair}", [width] * 2, paired(rows) if pair else rows, forms, first)
 
     return write
 

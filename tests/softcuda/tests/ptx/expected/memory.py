@@ -1,4 +1,4 @@
-"""Moves and memory: registers, spaces, vectors, addresses, asynchronous copies."""
+"""Moves and memory: registers, spaces, vectors, addresses."""
 
 from .integer import value
 from .writing import File, Form, halves, word
@@ -23,6 +23,7 @@ def moves():
         "mov",
         "Copies; several parts are packed into one register, the first lowest, or taken out of one.",
         globals=".global .align 8 .b32 words[4] = {1, 2, 3, 4};",
+        version="8.3",
     )
     for width in (16, 32, 64):
         kinds = [k for k in TYPES if bits(k) == width and k != "b8"]
@@ -48,6 +49,21 @@ def moves():
         parts = ", ".join("{d}" if j == i else f"%h9{j}" for j in range(4))
         unpack.append(Form(f"mov.b64 {{{{{parts}}}}}, {{a}};", 16, lambda a, i=i: a >> 16 * i))
     file.elementwise("mov_unpack_b64", [64], ROWS, unpack)
+    file.kernel(
+        "mov_b128",
+        """
+        ld.global.u64 %d1, [%in];
+        ld.global.u64 %d2, [%in+8];
+        mov.b128 %q0, {%d1, %d2};
+        mov.b128 %q1, %q0;
+        mov.b128 {%d3, %d4}, %q1;
+        st.global.u64 [%out], %d4;
+        st.global.u64 [%out+8], %d3;
+        """,
+        [([word(PATTERN, 64), word(7, 64)], [word(7, 64), word(PATTERN, 64)])],
+        1,
+        bits=64,
+    )
     file.warp(
         "mov_numbers",
         """
@@ -105,7 +121,11 @@ def at(offset, size):
 
 def loads():
     file = File(
-        "ld", "Loads, from every space, of every type; narrow signed types are extended by their sign.", "sm_80", SPACES
+        "ld",
+        "Loads, from every space, of every type; narrow signed types are extended by their sign.",
+        "sm_80",
+        SPACES,
+        "8.3",
     )
     forms = []
     for kind in TYPES:
@@ -166,6 +186,12 @@ def loads():
     body += "mov.u64 %d1, space_const;\nmad.wide.u32 %d1, %thread, 4, %d1;\nld.const.u32 %r56, [%d1];\n"
     body += "ld.const.v2.u16 {%h1, %h2}, [%d1];\ncvt.u32.u16 %r57, %h2;\n"
     file.warp("ld_const", body, [([], [*expected, at(4 * t, 4), at(4 * t + 2, 2)]) for t in range(4)])
+    both = [word(PATTERN, 64), word(0x0123456789ABCDEF, 64)]
+    for space, place in (("", "%in"), ("global.", "%in"), ("const.", "space_const+16")):
+        given = both if place == "%in" else []
+        got = both if given else [word(at(16, 8), 64), word(at(24, 8), 64)]
+        body = f"ld.{space}b128 %q0, [{place}];\nmov.b128 {{%d1, %d2}}, %q0;\nst.global.v2.u64 [%out], {{%d1, %d2}};\n"
+        file.kernel(f"ld_{space.replace('.', '_')}b128", body, [(given, got)], 1, bits=64)
     file.warp(
         "ld_param",
         """
@@ -188,7 +214,7 @@ def loads():
 
 
 def stores():
-    file = File("st", "Stores, to every space, of every type; narrow types store the low bits.", "sm_80", SPACES)
+    file = File("st", "Stores, to every space, of every type; narrow types store the low bits.", "sm_80", SPACES, "8.3")
     kinds = [k for k in TYPES]
     modes = ["", "global.", "volatile.global.", "relaxed.gpu.global.", "release.sys.", "global.cg.", "weak.global.wb."]
     for i, mode in enumerate(modes):
@@ -244,6 +270,14 @@ def stores():
                 got = [word(int.from_bytes(data[4 * i : 4 * i + 4], "little")) for i in range(4)]
                 lines.append(([word(w) for n in numbers for w in halves(n)], got))
             file.kernel(f"st_{space.replace('::', '_')}_{vector}_{kind}", body, lines, 3)
+    both = [word(PATTERN, 64), word(0x0123456789ABCDEF, 64)]
+    for space in ("", "global.", "shared."):
+        place = "room" if space == "shared." else "%out"
+        body = ".shared .align 16 .b8 room[16];\n" * (place == "room")
+        body += f"ld.global.v2.u64 {{%d1, %d2}}, [%in];\nmov.b128 %q0, {{%d1, %d2}};\nst.{space}b128 [{place}], %q0;\n"
+        if place == "room":
+            body += "ld.shared.v2.u64 {%d3, %d4}, [room];\nst.global.v2.u64 [%out], {%d3, %d4};\n"
+        file.kernel(f"st_{space.replace('.', '_')}b128", body, [(both, both)], 1, bits=64)
     return file
 
 
@@ -341,49 +375,5 @@ def hints():
     return [prefetch, prefetchu]
 
 
-def copies():
-    """A copy is seen by its thread after the wait, by others after a barrier; a source cut short leaves zeros."""
-    file = File("cp", "Copies of 4, 8 and 16 bytes from global to shared memory.")
-    cases = (
-        ("ca", "shared", 4, None),
-        ("ca", "shared", 8, None),
-        ("ca", "shared", 16, None),
-        ("cg", "shared", 16, None),
-        ("ca", "shared::cta", 16, 5),
-        ("cg", "shared", 16, 0),
-        ("ca", "shared", 8, 3),
-        ("ca", "shared", 4, 4),
-        ("cg", "shared", 16, 12),
-    )
-    for i, (cache, space, size, source) in enumerate(cases):
-        kept = size if source is None else source
-        body = """
-            .shared .align 16 .b8 room[1024];
-            mad.wide.u32 %in, %thread, 16, %in;
-            mad.wide.u32 %out, %thread, 16, %out;
-            mov.u32 %r1, room;
-            mad.lo.u32 %r2, %thread, 16, %r1;
-            mov.u32 %r3, -1;
-            st.shared.v4.u32 [%r2], {%r3, %r3, %r3, %r3};
-            """
-        operands = f"[%r2], [%in], {size}" + (f", {source}" if source is not None else "")
-        body += f"cp.async.{cache}.{space}.global {operands};\n"
-        waits = (
-            "cp.async.wait_all;\n",
-            "cp.async.commit_group;\ncp.async.wait_group 0;\n",
-            "cp.async.commit_group;\ncp.async.commit_group;\ncp.async.wait_group 1;\n",
-        )
-        body += waits[i % 3]
-        body += "bar.sync 0;\nxor.b32 %r4, %thread, 33;\nmad.lo.u32 %r5, %r4, 16, %r1;\n"
-        body += "ld.shared.v4.u32 {%r6, %r7, %r8, %r9}, [%r5];\nst.global.v4.u32 [%out], {%r6, %r7, %r8, %r9};\n"
-        rows = [bytes((3 * t + 29 * i + 1) % 256 for i in range(16)) for t in range(64)]
-        words_of = lambda data: [word(int.from_bytes(data[i : i + 4], "little")) for i in range(0, 16, 4)]
-        got = [rows[t ^ 33][:kept] + bytes(size - kept) + b"\xff" * (16 - size) for t in range(64)]
-        short = "" if source is None else f"_of_{source}"
-        name = f"cp_{cache}_{space.replace('::', '_')}_{size}{short}"
-        file.kernel(name, body, [(words_of(a), words_of(b)) for a, b in zip(rows, got)], 64)
-    return file
-
-
 def files():
-    return [moves(), loads(), stores(), uniform_loads(), *addresses(), *hints(), copies()]
+    return [moves(), loads(), stores(), uniform_loads(), *addresses(), *hints()]

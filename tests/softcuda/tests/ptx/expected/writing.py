@@ -14,7 +14,7 @@ import os
 
 from .floating import Unspecified
 
-HEADER = ".version 7.8\n.target {target}\n.address_size 64\n"
+HEADER = ".version {version}\n.target {target}\n.address_size 64\n"
 # Of a kernel: operands and results.
 CELLS = 420
 PREFIXES = {1: "%p", 16: "%h", 32: "%r", 64: "%d"}
@@ -63,13 +63,13 @@ class Form:
 
 
 class File:
-    def __init__(self, opcode, about, target="sm_80", globals=""):
+    def __init__(self, opcode, about, target="sm_80", globals="", version="7.8"):
         self.opcode, self.about, self.target = opcode, about, target
-        self.globals, self.kernels, self.names = globals, [], set()
+        self.globals, self.version, self.kernels, self.names = globals, version, [], set()
 
     def text(self):
         head = f"// {self.about}\n// Written by expectations.py, which says how these lines are read.\n"
-        head += HEADER.format(target=self.target)
+        head += HEADER.format(version=self.version, target=self.target)
         if self.globals:
             head += "\n" + self.globals.strip("\n") + "\n"
         return head + "".join(self.kernels)
@@ -101,6 +101,7 @@ class File:
         text += f".visible .entry {name}(.param .u64 {name}_in, .param .u64 {name}_out)\n{{\n"
         text += "    .reg .pred %p<100>;\n    .reg .b16 %h<100>;\n    .reg .b32 %r<100>, %thread;\n"
         text += "    .reg .b64 %d<100>, %in, %out;\n"
+        text += "    .reg .b128 %q<4>;\n" * (self.version >= "8.3")
         text += (
             f"    ld.param.u64 %in, [{name}_in];\n    ld.param.u64 %out, [{name}_out];\n    mov.u32 %thread, %tid.x;\n"
         )
@@ -122,8 +123,11 @@ class File:
         lines = [([word(w) for w in a], [word(w) for w in b]) for a, b in rows]
         self.kernel(name, code, lines, len(rows))
 
-    def elementwise(self, name, widths, rows, forms):
-        """A thread a row of operands: every form applied to it, every result in a slot of 4 or of 8 bytes."""
+    def elementwise(self, name, widths, rows, forms, first=0):
+        """A thread a row of operands: every form applied to it, every result in a slot of 4 or of 8 bytes.
+
+        The file stays small: of the rows after the first ones, which are all kept, some are left out.
+        """
         slot = 64 if 64 in widths or any(form.width == 64 for form in forms) else 32
         lines, seen = [], set()
         for row in rows:
@@ -140,10 +144,9 @@ class File:
                 for r, f in zip(results, forms)
             ]
             lines.append(([word(value, slot) for value in row], [word(value, slot) for value in results]))
-        # As many rows as make a small file, from all over the list.
+        lines, rest = lines[:first], lines[first:]
         limit = max(CELLS // (len(widths) + len(forms)), 24)
-        if len(lines) > limit:
-            lines = [lines[i * len(lines) // limit] for i in range(limit)]
+        lines += rest if len(rest) <= limit else [rest[i * len(rest) // limit] for i in range(limit)]
         size = slot // 8
         code = f"mad.wide.u32 %in, %thread, {size * len(widths)}, %in;\n"
         code += f"mad.wide.u32 %out, %thread, {size * len(forms)}, %out;\n"
