@@ -4,7 +4,7 @@
 
 Results come from the semantics in the PTX ISA, written here with integers, fractions and decimals alone: a float
 operation is the exact value, rounded once; an approximate one an interval; what lanes do together is said lane by
-lane. Where the ISA leaves a result open, the operands are left out. `expected/writing.py` says how files are read.
+lane. Where the ISA leaves a result open, any will do. `expected/writing.py` says how files are read.
 The same files come out on every machine.
 """
 

@@ -7,6 +7,8 @@ use std::fmt;
 pub enum Expected {
     /// This number.
     Word(u64),
+    /// Anything: the PTX ISA does not say.
+    Any,
     /// Any NaN of f32 or, if `double`, of f64.
     Nan { double: bool },
     /// A float between two, both included: of f16 or bf16 if `half`, else as wide as the word. Zeros are equal.
@@ -14,10 +16,12 @@ pub enum Expected {
 }
 
 impl Expected {
-    /// Reads `0x1f`, `nan32`, `nan64`, `0x1..0x2` or, of halves, `h0x1..0x2`.
+    /// Reads `0x1f`, `any`, `nan32`, `nan64`, `0x1..0x2` or, of halves, `h0x1..0x2`.
     pub fn parse(text: &str) -> Option<Self> {
-        if let "nan32" | "nan64" = text {
-            return Some(Self::Nan { double: text == "nan64" });
+        match text {
+            "any" => return Some(Self::Any),
+            "nan32" | "nan64" => return Some(Self::Nan { double: text == "nan64" }),
+            _ => {}
         }
         let Some((low, high)) = text.split_once("..") else {
             return number(text).map(Self::Word);
@@ -30,6 +34,7 @@ impl Expected {
     pub fn admits(self, found: u64, bits: u32) -> bool {
         match self {
             Self::Word(word) => word == found,
+            Self::Any => true,
             Self::Nan { double: true } => f64::from_bits(found).is_nan(),
             Self::Nan { double: false } => u32::try_from(found).is_ok_and(|found| f32::from_bits(found).is_nan()),
             Self::Between { low, high, half } => {
@@ -44,6 +49,7 @@ impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Word(word) => write!(f, "{word:#x}"),
+            Self::Any => f.write_str("anything"),
             Self::Nan { .. } => f.write_str("NaN"),
             Self::Between { low, high, .. } => write!(f, "{low:#x} to {high:#x}"),
         }

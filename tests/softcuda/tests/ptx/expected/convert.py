@@ -49,9 +49,7 @@ def to_integer(form, kind, rounding, ftz=False):
         number = fp.decode(form, fp.flush(form, word) if ftz else word)
         low, high = limits(kind)
         if number.kind == "nan":
-            if int(kind[1:]) < 32 and form is F64 or form in (F16, BF16):
-                raise fp.Unspecified("read in two ways")
-            return 1 << (int(kind[1:]) - 1) if form is F64 or kind in ("s64", "u64") else 0
+            return extended(kind, 1 << (int(kind[1:]) - 1)) if form is F64 or kind in ("s64", "u64") else 0
         if number.kind == "infinite":
             return low if number.negative else high
         rounded = fp.round_to_integer(number.magnitude, number.negative, INTEGRAL[rounding])
@@ -115,13 +113,17 @@ def between_both(file):
                 run = lambda a, s=source, f=form: fp.saturate(f, fp.encode(f, fp.finite(value(s, a))))
                 forms.append(Form(f"cvt.rn.sat.{target}.{source}", form.bits, run))
         width = register(source)
-        close = [
-            (n << s | t,)
-            for n in (0x1000001, 0x1000003, 0x801, 0x803, 0x101, 0x103)
-            for s in (0, 1, 4, 20)
-            for t in (0, 1)
-        ] + [(65504,), (65519,), (65520,), (2**53 + 1,), (2**53 + 3,), (2**24 - 1,)]
-        file.elementwise(f"cvt_float_{source}", [width], integer_rows([width], 403, 10) + close, forms)
+        close = (
+            [
+                (n << s | t,)
+                for n in (0x1000001, 0x1000003, 0x801, 0x803, 0x101, 0x103)
+                for s in (0, 1, 4, 20)
+                for t in (0, 1)
+            ]
+            + [(sign * (2**62 + 2**38 + 1),) for sign in (1, -1)]
+            + [(65504,), (65519,), (65520,), (2**53 + 1,), (2**53 + 3,), (2**24 - 1,)]
+        )
+        file.elementwise(f"cvt_float_{source}", [width], close + integer_rows([width], 403, 10), forms, len(close))
 
 
 def narrowed(source, target, rounding, ftz=False, sat=False, relu=False):
@@ -196,7 +198,7 @@ def between_floats(file):
         rows = (narrow_rows(a, b) if a.bits > b.bits or {source, target} == {"f16", "bf16"} else []) + float_rows(
             a, 1, 405, 8
         )
-        file.elementwise(f"cvt_{target}_{source}", [a.bits], rows, forms)
+        file.elementwise(f"cvt_{target}_{source}", [a.bits], rows, forms, 60)
 
     rounded("f32", "f16", ROUNDINGS, ["", "ftz", "sat", "relu"])
     rounded("f64", "f16", ROUNDINGS, ["", "sat"])
@@ -238,7 +240,7 @@ def to_integral(file):
         if kind != "bf16":
             forms.append(Form(f"cvt.sat.{kind}.{kind}", form.bits, lambda a, f=form: fp.saturate(f, a)))
         rows = integral_rows(form) + float_rows(form, 1, 406, 8)
-        file.elementwise(f"cvt_integral_{kind}", [form.bits], rows, forms)
+        file.elementwise(f"cvt_integral_{kind}", [form.bits], rows, forms, 30)
 
 
 def packed(file):
@@ -252,7 +254,7 @@ def packed(file):
                 forms.append(Form(f"cvt.{rounding}{'.relu' * relu}.{kind}x2.f32", 32, run))
         rows = narrow_rows(F32, form) + float_rows(F32, 1, 407, 8)
         rows = [(a, rows[(i + 4) % len(rows)][0]) for i, (a,) in enumerate(rows)]
-        file.elementwise(f"cvt_{kind}x2", [32, 32], rows, forms)
+        file.elementwise(f"cvt_{kind}x2", [32, 32], rows, forms, 30)
     forms = []
     for rounding in ("rna", "rn", "rz"):
         for relu in (False, True) if rounding != "rna" else (False,):
@@ -260,7 +262,7 @@ def packed(file):
             # All that a tf32 NaN must be is a NaN.
             run = lambda a, f=one: "nan" if fp.is_nan(F32, a) else f(a) << 13
             forms.append(Form(f"cvt.{rounding}{'.relu' * relu}.tf32.f32", 32, run))
-    file.elementwise("cvt_tf32", [32], narrow_rows(F32, TF32) + float_rows(F32, 1, 408, 8), forms)
+    file.elementwise("cvt_tf32", [32], narrow_rows(F32, TF32) + float_rows(F32, 1, 408, 8), forms, 60)
 
 
 def files():

@@ -20,7 +20,7 @@ NAN = Value("nan", False, None)
 
 
 class Unspecified(Exception):
-    """The PTX ISA does not say what the result is: the operands are left out."""
+    """The PTX ISA does not say what the result is: any is as good."""
 
 
 def infinity(negative):

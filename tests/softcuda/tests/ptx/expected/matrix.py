@@ -10,6 +10,7 @@ from .floating import BF16, F16, F32, TF32
 from .writing import File, Random
 
 LANES = range(32)
+FORMATS = {"f16": F16, "bf16": BF16, "tf32": TF32}
 
 
 def halves_a(k, lane, i):
@@ -54,7 +55,7 @@ def product(a, b, c, k):
 def case(file, name, shape, kinds, a, b, c):
     k = int(shape.split("k")[1])
     out_kind, in_kind = kinds
-    form = {"f16": F16, "bf16": BF16, "tf32": TF32}[in_kind]
+    form = FORMATS[in_kind]
     sums = {"f16": F16, "f32": F32}[out_kind]
     narrow = form.bits == 16
     place_a, place_b = (halves_a, halves_b) if narrow else (tf32_a, tf32_b)
@@ -95,17 +96,26 @@ def files():
     shapes += [(s, k) for s in ("m16n8k8", "m16n8k16") for k in (("f32", "bf16"), ("f32", "f16"), ("f16", "f16"))]
     for i, (shape, kinds) in enumerate(shapes):
         k, random = int(shape.split("k")[1]), Random(700 + i)
-        a, b, c = numbers(random, 16, k, 30), numbers(random, k, 8, 30), numbers(random, 16, 8, 60)
+        form = FORMATS[kinds[1]]
+        # Sums of f16 stay below 11 bits.
+        scale = 6 if kinds[0] == "f16" else 30
+        a, b, c = numbers(random, 16, k, scale), numbers(random, k, 8, scale), numbers(random, 16, 8, 60)
         case(file, "sums", shape, kinds, a, b, c)
-        # One nonzero element in every row of A: rows of B come out, each at its place.
+        # One nonzero element in every row of A: rows of B come out, each at its place; with all bits, then.
         one = fp.finite(1)
         zero = fp.finite(0)
         picks = [[one if column == (5 * row + 3) % k else zero for column in range(k)] for row in range(16)]
         places = [[fp.finite(8 * row + column + 1) for column in range(8)] for row in range(k)]
         case(file, "places", shape, kinds, picks, places, [[zero] * 8 for _ in range(16)])
+        full = lambda: fp.finite(
+            Fraction(random.bits(form.fraction_bits) | 1 << form.fraction_bits | 1, 1 << form.fraction_bits)
+        )
+        picks = [[full() if column == (5 * row + 3) % k else zero for column in range(k)] for row in range(16)]
+        places = [[full() for _ in range(8)] for _ in range(k)]
+        case(file, "whole_significands", shape, kinds, picks, places, [[zero] * 8 for _ in range(16)])
         special = [fp.infinity(False), fp.infinity(True), fp.NAN, zero, one]
-        a = [row[:] for row in numbers(random, 16, k, 30)]
-        b = [row[:] for row in numbers(random, k, 8, 30)]
+        a = [row[:] for row in numbers(random, 16, k, scale)]
+        b = [row[:] for row in numbers(random, k, 8, scale)]
         c = [row[:] for row in numbers(random, 16, 8, 60)]
         for n in range(5):
             a[2 * n + 1][(3 * n) % k] = special[n]

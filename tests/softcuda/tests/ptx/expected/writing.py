@@ -5,9 +5,9 @@
 
 What follows `in` lies in the buffer at the first parameter, what follows `out` is expected in the one at the second,
 line after line, in words of 32 bits or as many as the head says. Instead of an expected number stands `nan32` or
-`nan64` for any NaN of f32 or f64, or `0x1..0x2` for floats in an interval, with an `h` before it for halves in a
-wider word. `// start` gives the words with which the second buffer begins, and `// fault TEXT` says that the launch
-fails with that text.
+`nan64` for any NaN of f32 or f64; `0x1..0x2` for floats in an interval, with an `h` before it for halves in a wider
+word; or `any` where the PTX ISA leaves the result open. `// start` gives the words with which the second buffer
+begins, and `// fault TEXT` says that the launch fails with that text.
 """
 
 import os
@@ -60,6 +60,17 @@ class Form:
 
     def __init__(self, code, width, function):
         self.code, self.width, self.function = code, width, function
+
+
+def result(form, row):
+    """What a form gives for a row of operands, as it is written or as a number."""
+    try:
+        found = form.function(*row)
+    except Unspecified:
+        return "any"
+    if isinstance(found, str):
+        return f"nan{form.width}" if found == "nan" else found
+    return found & ((1 << form.width) - 1)
 
 
 class File:
@@ -135,14 +146,7 @@ class File:
             if row in seen:
                 continue
             seen.add(row)
-            try:
-                results = [form.function(*row) for form in forms]
-            except Unspecified:
-                continue
-            results = [
-                f"nan{f.width}" if r == "nan" else r if isinstance(r, str) else r & ((1 << f.width) - 1)
-                for r, f in zip(results, forms)
-            ]
+            results = [result(form, row) for form in forms]
             lines.append(([word(value, slot) for value in row], [word(value, slot) for value in results]))
         lines, rest = lines[:first], lines[first:]
         limit = max(CELLS // (len(widths) + len(forms)), 24)
