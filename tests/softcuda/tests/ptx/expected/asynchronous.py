@@ -44,4 +44,19 @@ def copies():
         short = "" if source is None else f"_of_{source}"
         name = f"cp_{cache}_{space.replace('::', '_')}_{size}{short}"
         file.kernel(name, body, [(words_of(a), words_of(b)) for a, b in zip(rows, got)], 64)
+    # The last group may still be under way: what it brings must not be read.
+    body = """
+        .shared .align 16 .b8 room[32];
+        mov.u32 %r1, room;
+        cp.async.ca.shared.global [%r1], [%in], 16;
+        cp.async.commit_group;
+        cp.async.ca.shared.global [%r1+16], [%in], 16;
+        cp.async.commit_group;
+        cp.async.wait_group 1;
+        ld.shared.u32 %r2, [%r1];
+        ld.shared.u32 %r3, [%r1+16];
+        add.u32 %r2, %r2, %r3;
+        st.global.u32 [%out], %r2;
+        """
+    file.kernel("cp_not_waited_for", body, [(["0x1", "0x2", "0x3", "0x4"], [])], 1, fault="a copy in flight")
     return file
