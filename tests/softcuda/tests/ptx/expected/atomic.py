@@ -1,5 +1,8 @@
 """atom and red: one thread a word for results, many threads a word for sums that no order changes."""
 
+from functools import reduce
+from operator import or_, xor
+
 from . import floating as fp
 from .edges import float_rows, integers, paired
 from .floating import BF16, F16, F32, F64
@@ -134,24 +137,20 @@ def each(opcode, about):
 def contended(file, opcode):
     """96 threads of each of 3 blocks on one word: sums, extremes and bits that no order changes."""
     threads, blocks = 96, 3
-    all_threads = [b * threads + t for b in range(blocks) for t in range(threads)]
+    operands = [2 * n + 1 for n in range(threads * blocks)]
     cases = [
-        ("add.u32", sum(2 * n + 1 for n in all_threads)),
-        ("max.s32", max(2 * n + 1 for n in all_threads)),
-        ("min.u32", 1),
-        ("or.b32", 0x3FF),
-        ("xor.b32", 0),
-        ("inc.u32", None),
+        ("add.u32", 0, sum(operands)),
+        ("max.s32", 0, max(operands)),
+        ("min.u32", 0xFFFFFFFF, min(operands)),
+        ("or.b32", 0, reduce(or_, operands)),
+        ("xor.b32", 0, reduce(xor, operands)),
+        ("inc.u32", 0, len(operands) % 100),
     ]
     body = "mov.u32 %r1, %ctaid.x;\nmad.lo.u32 %r2, %r1, 96, %thread;\nmad.lo.u32 %r2, %r2, 2, 1;\n"
-    given, expected = [], []
-    for i, (name, result) in enumerate(cases):
+    for i, (name, _, _) in enumerate(cases):
         operand = "%r2" if name != "inc.u32" else "99"
         destination = f"%r{10 + i}, " if opcode == "atom" else ""
         body += f"{opcode}.global.{name} {destination}[%out+{4 * i}], {operand};\n"
-        given.append(0xFFFFFFFF if name == "min.u32" else 0)
-        bits = 0
-        for n in all_threads:
-            bits = bits | 2 * n + 1 if name == "or.b32" else bits ^ 2 * n + 1
-        expected.append({"or.b32": bits, "xor.b32": bits, "inc.u32": len(all_threads) % 100}.get(name, result))
-    file.kernel(f"{opcode}_contended", body, [([], [word(w) for w in expected])], threads, blocks, start=given)
+    start = [before for _, before, _ in cases]
+    lines = [([], [word(after) for _, _, after in cases])]
+    file.kernel(f"{opcode}_contended", body, lines, threads, blocks, start=start)

@@ -210,21 +210,14 @@ def quotients(floats):
     """div and rem. What division by zero gives is not specified; here it ends the kernel."""
     keep = lambda row: row[1] != 0
 
-    def kept(kind, function):
-        def run(a, b):
-            low, high = limits(kind)
-            # The least number by -1 does not fit, and wraps.
-            return function(value(kind, a), value(kind, b)) if b else 0
-
-        return run
-
     files = []
     for opcode, function, about in (
         ("div", truncated, "The quotient, of integers rounded toward zero."),
         ("rem", lambda a, b: a - b * truncated(a, b), "The remainder, with the sign of the dividend."),
     ):
         file = File(opcode, about)
-        forms = [(int(k[1:]), Form(f"{opcode}.{k}", int(k[1:]), kept(k, function))) for k in KINDS]
+        forms = [(int(k[1:]), Form(f"{opcode}.{k}", int(k[1:]), typed(k, function))) for k in KINDS]
+        # The least number by -1 does not fit, and wraps.
         by_width(file, forms, 2, 61, keep=keep)
         for kind in ("u32", "s64"):
             register = "%r" if kind == "u32" else "%d"

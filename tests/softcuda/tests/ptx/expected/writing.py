@@ -96,15 +96,8 @@ class File:
         text = f"\n// kernel {name} block {block}"
         text += f" grid {grid}" * (grid != 1) + f" bits {bits}" * (bits != 32) + " cooperative" * cooperative + "\n"
         for given, expected in lines:
-            parts = [
-                part
-                for part in (
-                    " ".join(["in", *given]) if given else "",
-                    " ".join(["out", *expected]) if expected else "",
-                )
-                if part
-            ]
-            text += f"// {' '.join(parts)}\n"
+            words = (["in", *given] if given else []) + (["out", *expected] if expected else [])
+            text += f"// {' '.join(words)}\n"
         if start:
             text += f"// start {' '.join(word(w) for w in start)}\n"
         if fault:
@@ -117,9 +110,7 @@ class File:
             f"    ld.param.u64 %in, [{name}_in];\n    ld.param.u64 %out, [{name}_out];\n    mov.u32 %thread, %tid.x;\n"
         )
         text += "".join(f"    {line.strip()}\n" for line in body.strip().splitlines())
-        if fault is None or not body.rstrip().endswith(("trap;", "ret;")):
-            text += "    ret;\n"
-        self.kernels.append(text + "}\n")
+        self.kernels.append(text + "    ret;\n}\n")
 
     def warp(self, name, body, rows):
         """A row a thread: its words of 32 bits are read into %r0 ..., and %r50 ... are stored."""
