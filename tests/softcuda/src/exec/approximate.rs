@@ -140,9 +140,7 @@ pub fn approx64(op: FloatUnary, a: f64, ftz: bool, approximation: Approximation)
     }
     const UPPER: u64 = 0xffff_ffff_0000_0000;
     const NAN: u64 = 0x7fff_ffff_0000_0000;
-    if a.is_nan() {
-        return f64::from_bits(NAN);
-    }
+    // A NaN whose upper word is that of an infinity is read as one.
     let upper = flushed64(f64::from_bits(a.to_bits() & UPPER));
     let value = exact(op, upper);
     if value.is_nan() {

@@ -3,7 +3,7 @@
 use super::approximate::{approx32, approx64, div_approx32};
 use super::convert::{convert, convert_pair};
 use super::float::*;
-use super::half::{HalfKind, half_approx, half_binary, half_compare, half_fma, half_unary};
+use super::half::{HalfKind, half_approx, half_binary, half_compare, half_fma, half_ftz, half_unary};
 use super::integer;
 use super::matrix::dp4a;
 use super::registers::extended;
@@ -33,6 +33,8 @@ pub fn evaluate(op: &ScalarOp, x: [u64; 4], approximation: Approximation) -> Opt
         ScalarOp::Compare { compare, ftz, ty } => compares(compare, ftz, ty, a, b),
         ScalarOp::Set { compare, combine, ftz, dst_ty, ty } => {
             let holds = compares(compare, ftz, ty, a, b);
+            // Both bits of a pair meet the predicate.
+            let c = if half_kind(ty).is_some_and(|(_, pair)| pair) { c * 0b11 } else { c };
             set(dst_ty, combine.map_or(holds, |combine| combined(combine, holds, c)), ty)
         }
         ScalarOp::Slct { condition_ty, ftz } => {
@@ -211,7 +213,8 @@ fn test(property: TestProperty, ty: Type, a: u64) -> bool {
 /// Whether a comparison holds: bit 0, and bit 1 for the high one of pairs.
 fn compares(compare: Compare, ftz: bool, ty: Type, a: u64, b: u64) -> u64 {
     if let Some((kind, pair)) = half_kind(ty) {
-        let holds = |at: u32| u64::from(half_compare(kind, compare, (a >> at) as u16, (b >> at) as u16));
+        let half = |bits: u64| if ftz { half_ftz(kind, bits as u16) } else { bits as u16 };
+        let holds = |at: u32| u64::from(half_compare(kind, compare, half(a >> at), half(b >> at)));
         return holds(0) | if pair { holds(16) << 1 } else { 0 };
     }
     let holds = match ty {
