@@ -21,6 +21,8 @@ mod formulas;
 mod formulas_extras;
 #[path = "golden/formulas_newer.rs"]
 mod formulas_newer;
+#[path = "golden/formulas_stochastic.rs"]
+mod formulas_stochastic;
 #[path = "golden/methods/mod.rs"]
 mod methods;
 #[path = "golden/play.rs"]
@@ -181,8 +183,22 @@ fn planted_faults_are_noticed() {
         ("sophia_g", "/hyper/hess_every", 8.into(), "one second gradient in 8 steps is wrong of step 4"),
         ("sophia_g", "/hyper/bs", 2001.into(), "f64 on cpu"),
         ("sophia_g", "/noise", json!([]), "a step takes one of hess_grads, noise"),
+        ("superadam_momentum", "/hyper/c", 6.into(), "f64 on cpu"),
+        ("superadam_momentum", "/hyper/tau", false.into(), "f64 on cpu"),
+        ("superadam_storm", "/hyper/m", 99.into(), "f64 on cpu"),
+        ("superadam_storm", "/hyper/tau", true.into(), "f64 on cpu"),
+        ("superadam_storm", "/hyper/lr", 0.01.into(), "nothing reads the hyperparameters lr"),
+        ("superadam_storm", "/hyper/coord_glob_H", true.into(), "waits for measured rules"),
+        ("superadam_storm", "/grads_prev_point/1/39", 0.0.into(), "f64 on cpu"),
+        ("superadam_storm", "/state/exp_avg/0", 1e-11.into(), "f64 on cpu"),
         ("swa_weights", "/grads/3/7", 0.0.into(), "f64 on cpu"),
         ("swa_weights", "/state/n_averaged", 11.into(), "state n_averaged"),
+        ("theopoula", "/hyper/beta", 1.into(), "f64 on cpu"),
+        ("theopoula", "/hyper/beta", 9999.into(), "f64 on cpu"),
+        ("theopoula", "/hyper/eta", 0.01.into(), "eta = 0.01 takes a norm over all tensors"),
+        ("theopoula", "/hyper/eps", 1e-7.into(), "f64 on cpu"),
+        ("theopoula", "/noise/9/39", 0.0.into(), "f64 on cpu"),
+        ("theopoula", "/noise", json!([]), "there are 0 of noise and 10 gradients"),
     ] {
         let found = verdict(name, pointer, Json::clone(&value)).expect_err(pointer);
         assert!(found.contains(part), "{name}{pointer} = {value} gave: {found}");

@@ -24,7 +24,7 @@ class Normal {
 
   public:
     // Brings the table into shared memory. All threads of a block call this together, once, before any draws.
-    __device__ Normal() {
+    __device__ void begin() {
         __shared__ Cubic shared[ROWS];
         for (uint32_t i = threadIdx.x; i < ROWS; i += blockDim.x) {
             shared[i] = reinterpret_cast<const Cubic*>(NORMAL_TABLE)[i];

@@ -21,6 +21,9 @@ macro_rules! for_each_rule {
             schedulefree_adamw::ScheduleFreeAdamW {},
             schedulefree_sgd::ScheduleFreeSgd {},
             sophia_g::SophiaG {},
+            theopoula::TheoPoula {},
+            superadam::SuperAdam { superadam_storm: SuperAdam::storm() },
+            losing_momentum::LosingMomentum {},
         }
     };
 }

@@ -137,7 +137,8 @@ where
             let Some(gradient) = gradient else { return };
             let group = &groups[tensor.slot.group];
             let scalars = tick(tensor, group, step);
-            let noise = if extra(position).is_none() { tensor.noise(&group.around) } else { None };
+            let draws = extra(position).is_none() && R::takes_noise(&scalars.rule);
+            let noise = if draws { tensor.noise(&group.around) } else { None };
             let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
             let pass = OnePass {
                 scalars: &scalars,

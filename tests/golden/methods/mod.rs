@@ -4,6 +4,8 @@ use gradus::optim::Average;
 
 use super::file::Hyper;
 
+mod stochastic;
+
 /// A rule that plays the files of a method.
 pub struct Method {
     /// The method's name in the files; a `*` at its end stands for any rest.
@@ -23,7 +25,7 @@ const SLOW: &[(&str, &str)] = &[("slow", "slow")];
 
 /// Every method that is built.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    [OWN].into_iter().flatten()
+    [OWN, stochastic::METHODS].into_iter().flatten()
 }
 
 const OWN: &[Method] = &[
