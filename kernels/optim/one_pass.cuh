@@ -125,6 +125,7 @@ template <class Rule, class P, class G> struct OnePass {
                 before<N>(at + r * STRIDE, p[r]);
             }
         }
+#pragma unroll
         for (int r = 0; r < RUNS; r++) {
             float drawn[N];
             if constexpr (EXTRA<Rule> == Extra::NOISE) {
@@ -132,6 +133,7 @@ template <class Rule, class P, class G> struct OnePass {
                     noise.normal.template run<N>(noise.address, noise.first + at + r * STRIDE, drawn);
                 }
             }
+#pragma unroll
             for (int i = 0; i < N; i++) {
                 State values;
                 for (int k = 0; k < STATES<Rule>; k++) {
@@ -192,6 +194,7 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     pass.tensor = &tensor;
     pass.start = chunk.start;
     pass.has_no_state = (tensor.flags & IS_STATELESS) != 0;
+    const bool in_phase = (tensor.flags & IN_PHASE) != 0;
     pass.parameter = reinterpret_cast<P*>(tensor.parameter) + chunk.start;
     pass.gradient = reinterpret_cast<const G*>(tensor.gradient) + chunk.start;
     pass.extra = tensor.extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor.extra) + chunk.start;
@@ -223,7 +226,6 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     // The body is whole blocks of CHUNK_PHASE elements of the parameter's memory, so that in a shared phase no two
     // requests share a sector; head and tail make one request. A chunk whose arrays are out of phase is all head.
     const uint32_t phase = reinterpret_cast<uint64_t>(pass.parameter) / sizeof(P) % CHUNK_PHASE;
-    const bool in_phase = (tensor.flags & IN_PHASE) != 0;
     const uint32_t head = in_phase ? min(chunk.length, (CHUNK_PHASE - phase) % CHUNK_PHASE) : chunk.length;
     const uint32_t body = (chunk.length - head) / CHUNK_PHASE * CHUNK_PHASE;
 

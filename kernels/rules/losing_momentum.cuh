@@ -16,13 +16,13 @@ struct LosingMomentum {
     static constexpr int MOMENTUM = 0;
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
-        double mass = h.mass * powi(h.decay, t - 1) / fmath::pow(double(t), h.power);
+        double mass = h.mass * powi(h.decay, t - 1) * fmath::exp(-h.power * fmath::ln(double(t)));
         double resistance = mass + h.damping * h.lr;
-        bool moves = resistance > 0.0;
+        double mobility = select(resistance > 0.0, 1.0 / resistance, 0.0);
         return {
             .weight_decay = h.weight_decay,
-            .kept = select(moves, mass / resistance, 0.0),
-            .gained = select(moves, h.lr / resistance, 0.0),
+            .kept = mass * mobility,
+            .gained = h.lr * mobility,
             .lr = h.lr,
         };
     }

@@ -12,43 +12,42 @@
 struct SuperAdam {
     struct Hyper { double lr, scale, offset, gain, beta, eps, weight_decay, storm, bias_correction; };
     struct Carry {};
-    template <class T> struct Scalars { T storm, l2, penalty, one_minus_beta, kept, inverse_root_bias, eps, step_size; };
+    template <class T> struct Scalars { T storm, weight_decay, one_minus_beta, kept, eps, step_size; };
     template <class T> struct State { T m, v; };
     template <class T> using Gradient = WithSecond<T>;
     static constexpr int MOMENTUM = 0;
 
     // The falling rate of a step.
     static __device__ double falling(const Hyper& h, double step) {
-        return h.scale / fmath::pow(h.offset + step, select(h.storm != 0.0, 1.0 / 3.0, 0.5));
+        return h.scale * fmath::exp(-select(h.storm != 0.0, 1.0 / 3.0, 0.5) * fmath::ln(h.offset + step));
     }
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
+        double root_bias = select(h.bias_correction != 0.0, sqrt(1.0 - powi(h.beta, t)), 1.0);
         bool storms = h.storm != 0.0;
         double rate = falling(h, double(t));
         double before = falling(h, double(t) - 1.0);
         double weight = select(storms, min(h.gain * before * before, 0.99), h.gain * rate);
-        double bias = 1.0 - powi(h.beta, t);
         return {
             .storm = h.storm,
-            .l2 = select(storms, 0.0, h.weight_decay),
-            .penalty = select(storms, h.weight_decay, 0.0),
+            .weight_decay = h.weight_decay,
             .one_minus_beta = 1.0 - h.beta,
             .kept = select(storms && t == 1, 0.0, 1.0 - weight),
-            .inverse_root_bias = select(h.bias_correction != 0.0, 1.0 / sqrt(bias), 1.0),
-            .eps = h.eps,
-            .step_size = h.lr * rate,
+            .eps = h.eps * root_bias,
+            .step_size = h.lr * rate * root_bias,
         };
     }
 
     template <class T> static __device__ T update(const Scalars<T>& s, T p, WithSecond<T> g, State<T>& state) {
         bool storms = s.storm != real<T>(0.0);
-        T d = fma(s.l2, p, g.gradient);
-        T penalised = fma(s.penalty, p, d);
+        bool begins = storms && !g.given || s.kept == real<T>(0.0);
+        T penalty = s.weight_decay * p;
+        T penalised = g.gradient + penalty;
+        T d = select(storms, g.gradient, penalised);
+        T anchor = select(storms, g.second, d);
+        state.m = select(begins, d, fma(s.kept, state.m - anchor, d));
         state.v = fma(s.one_minus_beta, penalised * penalised - state.v, state.v);
-        T kept = select(storms && !g.given, real<T>(0.0), s.kept);
-        T reduced = fma(kept, state.m - select(storms, g.second, d), d);
-        state.m = select(kept == real<T>(0.0), d, reduced);
-        T denominator = fma(sqrt(state.v), s.inverse_root_bias, s.eps);
-        return fma(-s.step_size, fma(s.penalty, p, state.m) / denominator, p);
+        T direction = state.m + select(storms, penalty, real<T>(0.0));
+        return fma(-s.step_size, direction / (sqrt(state.v) + s.eps), p);
     }
 };

@@ -68,13 +68,13 @@ impl Rule for LosingMomentum {
     const MOMENTUM: Option<usize> = Some(0);
 
     fn tick(h: &Hyper<f64>, t: u64, _: &mut Nothing<f64>) -> Scalars<f64> {
-        let mass = h.mass * powi(h.decay, t - 1) / fmath::pow(t as f64, h.power);
+        let mass = h.mass * powi(h.decay, t - 1) * fmath::exp(-h.power * fmath::ln(t as f64));
         let resistance = mass + h.damping * h.lr;
-        let moves = resistance > 0.0;
+        let mobility = select(resistance > 0.0, 1.0 / resistance, 0.0);
         Scalars {
             weight_decay: h.weight_decay,
-            kept: select(moves, mass / resistance, 0.0),
-            gained: select(moves, h.lr / resistance, 0.0),
+            kept: mass * mobility,
+            gained: h.lr * mobility,
             lr: h.lr,
         }
     }

@@ -78,14 +78,12 @@ impl SuperAdam {
     }
 }
 
-record! {
-    pub struct Scalars { storm, l2, penalty, one_minus_beta, kept, inverse_root_bias, eps, step_size }
-}
+record! { pub struct Scalars { storm, weight_decay, one_minus_beta, kept, eps, step_size } }
 record! { pub struct State { m, v } }
 
 /// The falling rate of a step.
 fn falling(h: &Hyper<f64>, step: f64) -> f64 {
-    h.scale / fmath::pow(h.offset + step, select(h.storm != 0.0, 1.0 / 3.0, 0.5))
+    h.scale * fmath::exp(-select(h.storm != 0.0, 1.0 / 3.0, 0.5) * fmath::ln(h.offset + step))
 }
 
 impl Rule for SuperAdam {
@@ -97,33 +95,32 @@ impl Rule for SuperAdam {
     const MOMENTUM: Option<usize> = Some(0);
 
     fn tick(h: &Hyper<f64>, t: u64, _: &mut Nothing<f64>) -> Scalars<f64> {
+        let root_bias = select(h.bias_correction != 0.0, sqrt(1.0 - powi(h.beta, t)), 1.0);
         let storms = h.storm != 0.0;
         let rate = falling(h, t as f64);
         let before = falling(h, t as f64 - 1.0);
         let weight = select(storms, min(h.gain * before * before, 0.99), h.gain * rate);
-        let bias = 1.0 - powi(h.beta, t);
         Scalars {
             storm: h.storm,
-            l2: select(storms, 0.0, h.weight_decay),
-            penalty: select(storms, h.weight_decay, 0.0),
+            weight_decay: h.weight_decay,
             one_minus_beta: 1.0 - h.beta,
             kept: select(storms && t == 1, 0.0, 1.0 - weight),
-            inverse_root_bias: select(h.bias_correction != 0.0, 1.0 / sqrt(bias), 1.0),
-            eps: h.eps,
-            step_size: h.lr * rate,
+            eps: h.eps * root_bias,
+            step_size: h.lr * rate * root_bias,
         }
     }
 
     #[inline(always)]
     fn update<T: Real>(s: &Scalars<T>, p: T, g: WithSecond<T>, state: &mut State<T>) -> T {
         let storms = s.storm != real(0.0);
-        let d = fma(s.l2, p, g.gradient);
-        let penalised = fma(s.penalty, p, d);
+        let begins = storms && !g.given || s.kept == real(0.0);
+        let penalty = s.weight_decay * p;
+        let penalised = g.gradient + penalty;
+        let d = select(storms, g.gradient, penalised);
+        let anchor = select(storms, g.second, d);
+        state.m = select(begins, d, fma(s.kept, state.m - anchor, d));
         state.v = fma(s.one_minus_beta, penalised * penalised - state.v, state.v);
-        let kept = select(storms && !g.given, real(0.0), s.kept);
-        let reduced = fma(kept, state.m - select(storms, g.second, d), d);
-        state.m = select(kept == real(0.0), d, reduced);
-        let denominator = fma(sqrt(state.v), s.inverse_root_bias, s.eps);
-        fma(-s.step_size, fma(s.penalty, p, state.m) / denominator, p)
+        let direction = state.m + select(storms, penalty, real(0.0));
+        fma(-s.step_size, direction / (sqrt(state.v) + s.eps), p)
     }
 }
