@@ -71,13 +71,13 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Case<R, P, G> {
     /// What the tables cost the update kernel: every thread of a block reads its row of `chunks` (16 bytes), of `tensors`
     /// (flags, parameter, gradient, states, and the other array of a rule that takes one; the rest is not for it) and of `scalars` (the rule's, the gradient's scale, and
     /// three that tell whether anything surrounds the rule). A warp asks for the same words with all its lanes, so that a
-    /// request is one sector: bytes a thread, requests a warp.
+    /// request is one sector: bytes a thread, requests a warp. The address of the other array comes with the gradient's.
     fn tables(&self) -> (u64, u64) {
         let scalars = self.words().scalars;
         let states = R::State::<P::Real>::NAMES.len() as u64;
-        let arrays = states + u64::from(<R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA != Extra::None);
-        let bytes = 16 + (4 + 8 + 8 + 8 * arrays) + size_of::<P::Real>() as u64 * (4 + scalars);
-        (bytes, 3 + (3 + arrays) + (4 + scalars))
+        let extra = u64::from(<R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA != Extra::None);
+        let bytes = 16 + (4 + 8 + 8 + 8 * (states + extra)) + size_of::<P::Real>() as u64 * (4 + scalars);
+        (bytes, 3 + (3 + states) + (4 + scalars))
     }
 
     fn update<'a>(&self, report: &'a Report) -> &'a Counters {
