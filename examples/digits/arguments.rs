@@ -13,7 +13,16 @@ use gradus::rules::Value;
 pub const ALL: &str = "all";
 
 /// Settings that suit this task better than the rule's own defaults, by optimizer.
-const TUNED: &[(&str, &[(&str, f64)])] = &[("lion", &[("lr", 3e-4)]), ("sgd", &[("lr", 0.1), ("momentum", 0.9)])];
+const TUNED: &[(&str, &[(&str, f64)])] = &[
+    ("lion", &[("lr", 3e-4)]),
+    ("nesterov", &[("lr", 0.1)]),
+    ("sdlm", &[("lr", 0.01)]),
+    ("sgd", &[("lr", 0.1), ("momentum", 0.9)]),
+    ("sophia_g", &[("lr", 1e-3)]),
+    ("superadam", &[("lr", 0.1), ("scale", 1.0)]),
+    ("superadam_storm", &[("lr", 0.03), ("scale", 1.0)]),
+    ("theopoula", &[("lr", 0.01)]),
+];
 
 /// Trains a small network on 1500 images of handwritten digits and tests it on 297 others.
 #[derive(Parser)]

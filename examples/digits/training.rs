@@ -128,7 +128,7 @@ mod tests {
     fn every_rule_trains() {
         let split = data::load();
         for name in rules::names() {
-            let arguments = Arguments::parse_from(["digits", "--optimizer", name, "--epochs", "15"]);
+            let arguments = Arguments::parse_from(["digits", "--optimizer", name, "--epochs", "10"]);
             let rule = rules::by_name(name, &arguments.settings(name)).unwrap();
             let training = train(&Device::cpu(), rule, &split, &arguments).unwrap();
             let Scores { held, .. } = training.history.last().unwrap();
