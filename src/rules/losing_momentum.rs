@@ -71,12 +71,7 @@ impl Rule for LosingMomentum {
         let mass = h.mass * powi(h.decay, t - 1) * fmath::exp(-h.power * fmath::ln(t as f64));
         let resistance = mass + h.damping * h.lr;
         let mobility = select(resistance > 0.0, 1.0 / resistance, 0.0);
-        Scalars {
-            weight_decay: h.weight_decay,
-            kept: mass * mobility,
-            gained: h.lr * mobility,
-            lr: h.lr,
-        }
+        Scalars { weight_decay: h.weight_decay, kept: mass * mobility, gained: h.lr * mobility, lr: h.lr }
     }
 
     #[inline(always)]
