@@ -15,7 +15,7 @@ use gradus::element::Element;
 use gradus::noise::normals;
 use gradus::optim::{Optimizer, Tensor};
 use gradus::rng::{Address, Purpose};
-use gradus::rules::{AdamW, Lion, Pair, Record, Rule, Sgd};
+use gradus::rules::{AdamW, Extra, Gradient, Lion, Pair, Record, Rule, Sgd, TheoPoula, UNLIMITED};
 use half::bf16;
 use softcuda::count::Counters;
 use softcuda::driver::{Copies, Report};
@@ -69,13 +69,14 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Case<R, P, G> {
     }
 
     /// What the tables cost the update kernel: every thread of a block reads its row of `chunks` (16 bytes), of `tensors`
-    /// (flags, parameter, gradient and states; the rest is not for it) and of `scalars` (the rule's, the gradient's scale, and
+    /// (flags, parameter, gradient, states, and the other array of a rule that takes one; the rest is not for it) and of `scalars` (the rule's, the gradient's scale, and
     /// three that tell whether anything surrounds the rule). A warp asks for the same words with all its lanes, so that a
-    /// request is one sector: bytes a thread, requests a warp.
+    /// request is one sector: bytes a thread, requests a warp. The address of the other array comes with the gradient's.
     fn tables(&self) -> (u64, u64) {
         let scalars = self.words().scalars;
         let states = R::State::<P::Real>::NAMES.len() as u64;
-        let bytes = 16 + (4 + 8 + 8 + 8 * states) + size_of::<P::Real>() as u64 * (4 + scalars);
+        let extra = u64::from(<R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA != Extra::None);
+        let bytes = 16 + (4 + 8 + 8 + 8 * (states + extra)) + size_of::<P::Real>() as u64 * (4 + scalars);
         (bytes, 3 + (3 + states) + (4 + scalars))
     }
 
@@ -331,6 +332,31 @@ cases! {
     lion_f32: Lion::default(), f32 f32, 20 bytes;
     lion_bf16_f32: Lion::default(), bf16 f32, 16 bytes;
     lion_bf16: Lion::default(), bf16 bf16, 14 bytes;
+    theopoula_f32: TheoPoula { beta: UNLIMITED, ..TheoPoula::default() }, f32 f32, 12 bytes;
+    theopoula_bf16: TheoPoula { beta: UNLIMITED, ..TheoPoula::default() }, bf16 bf16, 6 bytes;
+}
+
+/// Noise that a step draws moves the table, once a block, and what addresses it: no array.
+#[test]
+fn drawn_noise_costs_a_table_a_block() {
+    let Some(alone) = alone() else { return };
+    let blocks = 8;
+    let update = |beta| {
+        let case = Case::<_, f32, f32> { rule: TheoPoula { beta, ..TheoPoula::default() }, pair: PhantomData };
+        let report = case.second_step(&alone, &[blocks as usize * CHUNK], 1, (0, 0));
+        case.check_host(&report, "THEO POULA");
+        case.update(&report).clone()
+    };
+    let (with, without) = (update(1e4), update(UNLIMITED));
+    assert_eq!((with.block_barriers, without.block_barriers), (blocks, 0));
+    assert_eq!(with.global_written.bytes, without.global_written.bytes);
+    // Group, seed, id, first element and step.
+    let address = THREADS * (4 + 4 * 8);
+    assert_eq!(with.global_read.bytes - without.global_read.bytes, blocks * (8192 + address));
+    assert_eq!(with.divergent_branches, without.divergent_branches);
+    let elements = blocks * CHUNK as u64;
+    assert_eq!(with.shared.requests, blocks * 8192 / 16 / 32 + elements / 32);
+    println!("{:?} with noise, {:?} without", with.thread_instructions, without.thread_instructions);
 }
 
 /// A launch; the normals once; the table, 8 KiB, once a block; look-ups that meet in the banks as random rows do.

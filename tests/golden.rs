@@ -23,6 +23,8 @@ mod formulas_adaptive;
 mod formulas_extras;
 #[path = "golden/formulas_newer.rs"]
 mod formulas_newer;
+#[path = "golden/formulas_stochastic.rs"]
+mod formulas_stochastic;
 #[path = "golden/formulas_variance.rs"]
 mod formulas_variance;
 #[path = "golden/methods/mod.rs"]
@@ -221,8 +223,22 @@ fn planted_faults_are_noticed() {
         ("aida_p2q1", "/hyper/p", 1.into(), "f64 on cpu"),
         ("aida_pq", "/hyper/q", json!(null), "f64 on cpu"),
         ("aida_pq", "/hyper/eps_inside", 2.into(), "Aida: eps_inside = 2 is not true or false"),
+        ("superadam_momentum", "/hyper/c", 6.into(), "f64 on cpu"),
+        ("superadam_momentum", "/hyper/tau", false.into(), "f64 on cpu"),
+        ("superadam_storm", "/hyper/m", 99.into(), "f64 on cpu"),
+        ("superadam_storm", "/hyper/tau", true.into(), "f64 on cpu"),
+        ("superadam_storm", "/hyper/lr", 0.01.into(), "nothing reads the hyperparameters lr"),
+        ("superadam_storm", "/hyper/coord_glob_H", true.into(), "waits for measured rules"),
+        ("superadam_storm", "/grads_prev_point/1/39", 0.0.into(), "f64 on cpu"),
+        ("superadam_storm", "/state/exp_avg/0", 1e-11.into(), "f64 on cpu"),
         ("swa_weights", "/grads/3/7", 0.0.into(), "f64 on cpu"),
         ("swa_weights", "/state/n_averaged", 11.into(), "state n_averaged"),
+        ("theopoula", "/hyper/beta", 1.into(), "f64 on cpu"),
+        ("theopoula", "/hyper/beta", 9999.into(), "f64 on cpu"),
+        ("theopoula", "/hyper/eta", 0.01.into(), "eta = 0.01 takes a norm over all tensors"),
+        ("theopoula", "/hyper/eps", 1e-7.into(), "f64 on cpu"),
+        ("theopoula", "/noise/9/39", 0.0.into(), "f64 on cpu"),
+        ("theopoula", "/noise", json!([]), "there are 0 of noise and 10 gradients"),
     ] {
         let found = verdict(name, pointer, Json::clone(&value)).expect_err(pointer);
         assert!(found.contains(part), "{name}{pointer} = {value} gave: {found}");

@@ -6,7 +6,9 @@ mod common;
 use common::devices::devices;
 use common::memory::Guarded;
 use gradus::noise::normals;
+use gradus::optim::{Group, Optimizer, Tensor};
 use gradus::rng::{Address, Purpose, key, normal, philox4x32};
+use gradus::rules::{TheoPoula, UNLIMITED};
 use gradus::{Buffer, Device, ErrorKind};
 use proptest::prelude::*;
 
@@ -61,6 +63,70 @@ fn parts_are_parts_of_the_whole() {
     let whole = drawn(1, &address, 0, 3 * CHUNK);
     for (first, count) in [(1, 6), (CHUNK - 3, 10), (CHUNK + 2, CHUNK), (2 * CHUNK + 1, CHUNK - 1)] {
         assert_eq!(drawn(1, &address, first as u64, count), whole[first..first + count], "{count} from {first} on");
+    }
+}
+
+/// Tensors, by id, first element and length: whole ones and shards that begin inside a counter.
+const TENSORS: [(u64, u64, usize); 5] =
+    [(7, 0, 2 * CHUNK + 5), (9, 1, 1003), (9, (1 << 34) + 2, 64), (0, 3, CHUNK), (u32::MAX as u64, 8, 333)];
+
+/// The parameters after each of three steps of all tensors with one seed. In the second one a tensor has no gradient, and does not
+/// count it. `extra` gives the noise of a step of a tensor, if it is not to be drawn.
+fn stepped(
+    device: &Device,
+    rule: TheoPoula,
+    seed: u64,
+    extra: impl Fn(u64, usize) -> Option<Vec<f32>>,
+) -> Vec<Vec<Vec<f32>>> {
+    let mut optimizer = Optimizer::<TheoPoula>::new(device, Group::new(rule).seed(seed)).unwrap();
+    let mut parameters = Vec::new();
+    for (offset, (id, first, length)) in TENSORS.into_iter().enumerate() {
+        optimizer.add(Tensor::new(length).id(id).first(first)).unwrap();
+        parameters.push(Guarded::<f32>::new(device, &vec![0.5; length], offset));
+    }
+    let gradients = TENSORS.map(|(.., length)| Guarded::<f32>::new(device, &vec![0.25; length], 0));
+    let mut step = |step: u64| {
+        let has_gradient = |tensor: usize| step != 2 || tensor != 1;
+        let of_tensor = |tensor: usize| step - u64::from(step > 2 && tensor == 1);
+        let noise = [0, 1, 2, 3, 4].map(|tensor| {
+            extra(of_tensor(tensor), tensor).map(|noise| Guarded::<f32>::new(device, &noise, tensor % 3))
+        });
+        let gradients: Vec<_> = (0..5).map(|tensor| has_gradient(tensor).then(|| gradients[tensor].view())).collect();
+        let noise: Vec<_> = noise.iter().map(|noise| noise.as_ref().map(Guarded::view)).collect();
+        let mut views: Vec<_> = parameters.iter_mut().map(Guarded::view_mut).collect();
+        optimizer.step_with(&mut views, &gradients, &noise).unwrap();
+        parameters.iter().map(Guarded::elements).collect()
+    };
+    (1..=3).map(&mut step).collect()
+}
+
+/// A rule that is given no noise takes the normals of purpose, step of the tensor, id, element and seed.
+#[test]
+fn a_step_draws_the_normals_of_its_addresses() {
+    let rule = TheoPoula { lr: 0.125, beta: 8.0, ..TheoPoula::default() };
+    let seed = 0x1f_0123_4567_89ab;
+    let supply = |step, tensor: usize| {
+        let (id, first, length) = TENSORS[tensor];
+        Some(drawn(seed, &address(Purpose::GRADIENT_NOISE, step, id, 0), first, length))
+    };
+    let expected = stepped(&Device::cpu(), rule, 0, supply);
+    assert_ne!(stepped(&Device::cpu(), rule, seed + 1, |_, _| None), expected);
+    for device in devices() {
+        assert!(stepped(device, rule, seed, |_, _| None) == expected, "drawn on {device}");
+        assert!(stepped(device, rule, 0, supply) == expected, "supplied on {device}");
+        let some = |step, tensor| supply(step, tensor).filter(|_| tensor % 2 == 1);
+        assert!(stepped(device, rule, seed, some) == expected, "supplied to some on {device}");
+    }
+}
+
+#[test]
+fn a_rule_without_noise_takes_none() {
+    let rule = TheoPoula { lr: 0.125, beta: UNLIMITED, ..TheoPoula::default() };
+    let expected = stepped(&Device::cpu(), rule, 1, |_, _| None);
+    for device in devices() {
+        assert!(stepped(device, rule, 2, |_, _| None) == expected, "on {device}");
+        let infinite = |_, tensor: usize| Some(vec![f32::INFINITY; TENSORS[tensor].2]);
+        assert!(stepped(device, rule, 2, infinite) == expected, "supplied on {device}");
     }
 }
 

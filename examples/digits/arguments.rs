@@ -9,18 +9,30 @@ use clap::Parser;
 use gradus::Device;
 use gradus::rules::Value;
 
+/// The optimizer that stands for every one.
+pub const ALL: &str = "all";
+
 /// Settings that suit this task better than the rule's own defaults, by optimizer.
-const TUNED: &[(&str, &[(&str, f64)])] = &[("sgd", &[("lr", 0.1), ("momentum", 0.9)]), ("lion", &[("lr", 3e-4)])];
+const TUNED: &[(&str, &[(&str, f64)])] = &[
+    ("lion", &[("lr", 3e-4)]),
+    ("nesterov", &[("lr", 0.1)]),
+    ("sdlm", &[("lr", 0.01)]),
+    ("sgd", &[("lr", 0.1), ("momentum", 0.9)]),
+    ("sophia_g", &[("lr", 1e-3)]),
+    ("superadam", &[("lr", 0.1), ("scale", 1.0)]),
+    ("superadam_storm", &[("lr", 0.03), ("scale", 1.0)]),
+    ("theopoula", &[("lr", 0.01)]),
+];
 
 /// Trains a small network on 1500 images of handwritten digits and tests it on 297 others.
 #[derive(Parser)]
 pub struct Arguments {
-    /// Optimizer, by the name of its rule; an unknown name lists the known ones
+    /// Optimizer, by the name of its rule; an unknown name lists the known ones, and all compares every one
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: String,
 
-    /// A setting of the optimizer, such as lr=0.01; may be repeated. Unless set otherwise, sgd has lr=0.1 and
-    /// momentum=0.9 here and lion lr=0.0003; the others have their own defaults
+    /// A setting of the optimizer, such as lr=0.01; may be repeated. Some rules have other defaults here than their own
+    /// ones: the table in examples/digits/arguments.rs
     #[arg(long = "set", value_name = "KEY=VALUE", value_parser = parse_setting)]
     settings: Vec<(String, String)>,
 
@@ -62,12 +74,25 @@ impl Arguments {
         })
     }
 
-    /// The optimizer's settings: the tuned ones, then the given ones, which override them.
-    pub fn settings(&self) -> Vec<(&str, Value)> {
-        let tuned = TUNED.iter().filter(|(optimizer, _)| *optimizer == self.optimizer);
+    /// An optimizer's settings: the tuned ones, then the given ones, which override them.
+    pub fn settings(&self, optimizer: &str) -> Vec<(&str, Value)> {
+        let tuned = TUNED.iter().filter(|(name, _)| *name == optimizer);
         let tuned = tuned.flat_map(|(_, settings)| *settings).map(|&(key, value)| (key, Value::from(value)));
+        // Sophia-G scales the curvature by it.
+        let batch = (optimizer == "sophia_g").then(|| ("batch_size", Value::from(self.batch as f64)));
         let given = self.settings.iter().map(|(key, value)| (key.as_str(), Value::parse(value)));
-        tuned.chain(given).collect()
+        tuned.chain(batch).chain(given).collect()
+    }
+
+    /// Errors: what is meant for one optimizer.
+    pub fn check_all(&self) -> Result<(), &'static str> {
+        if !self.settings.is_empty() {
+            return Err("--set is for one optimizer, not for all");
+        }
+        if self.curve.is_some() {
+            return Err("--curve draws one optimizer, not all");
+        }
+        Ok(())
     }
 
     /// Where the loss curve goes; creates the folder of the default.

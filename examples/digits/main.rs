@@ -1,7 +1,8 @@
-//! Trains a small network on images of handwritten digits with any of the crate's optimizers:
+//! Trains a small network on images of handwritten digits with any of the crate's optimizers, or with each of them:
 //!
 //! ```text
 //! cargo run --release --example digits -- --optimizer sgd --set nesterov=true
+//! cargo run --release --example digits -- --optimizer all
 //! ```
 
 mod arguments;
@@ -9,6 +10,7 @@ mod curve;
 mod data;
 mod network;
 mod report;
+mod second;
 mod training;
 
 use std::error::Error;
@@ -16,10 +18,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Instant;
 
-use gradus::rules;
+use gradus::Device;
+use gradus::rules::{self, AnyRule};
 
-use crate::arguments::Arguments;
-use crate::report::{Output, Summary};
+use crate::arguments::{ALL, Arguments};
+use crate::report::{Output, Summary, Table};
+use crate::training::Training;
 
 fn main() -> ExitCode {
     match run() {
@@ -34,16 +38,16 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
     let device = arguments.device.open()?;
-    let rule = rules::by_name(&arguments.optimizer, &arguments.settings())?;
-    let mut optimizer = rule.optimizer(&device)?;
+    if arguments.optimizer == ALL {
+        return run_all(&arguments, &device);
+    }
+    let rule = rules::by_name(&arguments.optimizer, &arguments.settings(&arguments.optimizer))?;
 
     // Opened before the training, which would be lost if they could not be written.
     let mut drawing = Output::create(arguments.curve_path()?)?;
     let mut json = arguments.json.clone().map(Output::create).transpose()?;
 
-    let start = Instant::now();
-    let history = training::train(&device, optimizer.as_mut(), &data::load(), &arguments)?;
-    let summary = Summary::new(&arguments, &device, start.elapsed(), &history);
+    let (summary, Training { history, .. }) = train(&arguments.optimizer, rule, &arguments, &device)?;
 
     drawing.write(&curve::draw(&summary, &history)?)?;
     if let Some(json) = &mut json {
@@ -51,4 +55,32 @@ fn run() -> Result<(), Box<dyn Error>> {
     }
     writeln!(io::stdout(), "{summary}\nloss curve: {}", drawing.path.display())?;
     Ok(())
+}
+
+/// Trains a network with every optimizer and compares them.
+fn run_all(arguments: &Arguments, device: &Device) -> Result<(), Box<dyn Error>> {
+    arguments.check_all()?;
+    let mut json = arguments.json.clone().map(Output::create).transpose()?;
+    let mut table = Table(Vec::new());
+    for name in rules::names() {
+        let rule = rules::by_name(name, &arguments.settings(name))?;
+        let (summary, _) = train(name, rule, arguments, device).map_err(|error| format!("{name}: {error}"))?;
+        table.0.push(summary);
+    }
+    if let Some(json) = &mut json {
+        json.write(&(serde_json::to_string_pretty(&table.0)? + "\n"))?;
+    }
+    writeln!(io::stdout(), "{table}")?;
+    Ok(())
+}
+
+fn train(
+    optimizer: &str,
+    rule: AnyRule,
+    arguments: &Arguments,
+    device: &Device,
+) -> Result<(Summary, Training), Box<dyn Error>> {
+    let start = Instant::now();
+    let training = training::train(device, rule, &data::load(), arguments)?;
+    Ok((Summary::new(optimizer, arguments, device, start.elapsed(), &training), training))
 }

@@ -10,6 +10,7 @@ use crate::data::{CLASSES, Digit, PIXELS};
 const HIDDEN: usize = 128;
 
 /// Also the type of its gradient, which has the same tensors.
+#[derive(Clone)]
 pub struct Network {
     hidden: Linear,
     output: Linear,
@@ -27,6 +28,10 @@ impl Network {
         Self { hidden: Linear::random(PIXELS, HIDDEN, rng), output: Linear::random(HIDDEN, CLASSES, rng) }
     }
 
+    fn zeros() -> Self {
+        Self { hidden: Linear::zeros(PIXELS, HIDDEN), output: Linear::zeros(HIDDEN, CLASSES) }
+    }
+
     pub fn tensors(&self) -> [&[f32]; 4] {
         let Self { hidden, output } = self;
         [&hidden.weights, &hidden.biases, &output.weights, &output.biases]
@@ -39,24 +44,66 @@ impl Network {
 
     /// The gradient of the mean loss over `batch`.
     pub fn gradient(&self, batch: &[&Digit]) -> Self {
-        let mut gradient = Self { hidden: Linear::zeros(PIXELS, HIDDEN), output: Linear::zeros(HIDDEN, CLASSES) };
+        self.gradient_on(batch, |digit, _| digit.label)
+    }
+
+    /// The same on labels that are drawn from the network's own predictions: its squares, times the images, estimate the
+    /// diagonal of the curvature without bias.
+    pub fn gradient_on_sampled_labels(&self, batch: &[&Digit], rng: &mut Pcg64) -> Self {
+        let uniform = Uniform::new(0.0, 1.0).expect("the bounds are finite");
+        self.gradient_on(batch, |_, probabilities| {
+            let mut left: f32 = uniform.sample(rng);
+            let drawn = |probability: &f32| {
+                left -= probability;
+                left < 0.0
+            };
+            probabilities.iter().position(drawn).unwrap_or(CLASSES - 1)
+        })
+    }
+
+    /// The gradient on labels that `label` chooses, given the probabilities of all classes.
+    fn gradient_on(&self, batch: &[&Digit], mut label: impl FnMut(&Digit, &[f32]) -> usize) -> Self {
+        let mut gradient = Self::zeros();
         for digit in batch {
             let hidden = self.activate(digit);
             let mut d_logits = softmax(self.output.apply(&hidden));
-            d_logits[digit.label] -= 1.0;
-            for d in &mut d_logits {
-                *d /= batch.len() as f32;
-            }
-            let mut d_hidden = self.output.apply_transposed(&d_logits);
-            for (d, &activation) in d_hidden.iter_mut().zip(&hidden) {
-                if activation == 0.0 {
-                    *d = 0.0;
-                }
-            }
-            gradient.output.add_outer_product(&hidden, &d_logits);
-            gradient.hidden.add_outer_product(&digit.pixels, &d_hidden);
+            let label = label(digit, &d_logits);
+            d_logits[label] -= 1.0;
+            gradient.add(&self.output, &digit.pixels, &hidden, d_logits, batch.len());
         }
         gradient
+    }
+
+    /// The diagonal of the mean loss's second derivatives, approximated as in LeCun et al., "Gradient-based learning applied to
+    /// document recognition" (1998), Appendix C: those by different logits are left out, and so is the curvature of the ReLU.
+    pub fn curvature(&self, batch: &[&Digit]) -> Self {
+        let squared = |values: &[f32]| -> Vec<f32> { values.iter().map(|x| x * x).collect() };
+        let output = Linear { weights: squared(&self.output.weights), ..self.output.clone() };
+        let mut curvature = Self::zeros();
+        for digit in batch {
+            let hidden = self.activate(digit);
+            let mut of_logits = softmax(self.output.apply(&hidden));
+            for h in &mut of_logits {
+                *h *= 1.0 - *h;
+            }
+            curvature.add(&output, &squared(&digit.pixels), &squared(&hidden), of_logits, batch.len());
+        }
+        curvature
+    }
+
+    /// Adds what one of `count` images contributes to a derivative by the tensors, of that by its logits.
+    fn add(&mut self, output: &Linear, pixels: &[f32], hidden: &[f32], mut d_logits: Vec<f32>, count: usize) {
+        for d in &mut d_logits {
+            *d /= count as f32;
+        }
+        let mut d_hidden = output.apply_transposed(&d_logits);
+        for (d, &activation) in d_hidden.iter_mut().zip(hidden) {
+            if activation == 0.0 {
+                *d = 0.0;
+            }
+        }
+        self.output.add_outer_product(hidden, &d_logits);
+        self.hidden.add_outer_product(pixels, &d_hidden);
     }
 
     pub fn score(&self, digits: &[Digit]) -> Score {
@@ -80,6 +127,7 @@ impl Network {
     }
 }
 
+#[derive(Clone)]
 struct Linear {
     /// One row for each input, one column for each output.
     weights: Vec<f32>,
@@ -165,6 +213,55 @@ mod tests {
             };
             let measured = (loss_at(1e-2) - loss_at(-1e-2)) / 2e-2;
             assert!((measured - slope).abs() < 1e-2 * slope.abs(), "tensor {tensor}: {measured} against {slope}");
+        }
+    }
+
+    /// On an image, of the last layer, where the approximation is exact.
+    #[test]
+    fn the_curvature_is_the_slope_of_the_gradient() {
+        let digits = &data::load().train[..1];
+        let batch = digits.iter().collect::<Vec<_>>();
+        let mut network = Network::random(&mut Pcg64::seed_from_u64(0));
+        let curvature = network.curvature(&batch);
+        assert!(curvature.tensors().iter().all(|tensor| tensor.iter().all(|h| *h >= 0.0)));
+        for tensor in [2, 3] {
+            let (element, &expected) =
+                curvature.tensors()[tensor].iter().enumerate().max_by(|a, b| a.1.total_cmp(b.1)).unwrap();
+            let mut slope_at = |offset: f32| {
+                let original = network.tensors()[tensor][element];
+                network.tensors_mut()[tensor][element] = original + offset;
+                let slope = network.gradient(&batch).tensors()[tensor][element];
+                network.tensors_mut()[tensor][element] = original;
+                slope
+            };
+            let measured = (slope_at(1e-2) - slope_at(-1e-2)) / 2e-2;
+            assert!((measured - expected).abs() < 1e-2 * expected, "tensor {tensor}: {measured} against {expected}");
+        }
+    }
+
+    /// Their mean is that of all labels weighed by their probabilities, which is 0; their mean square is the curvature.
+    #[test]
+    fn sampled_labels_follow_the_predictions() {
+        const SAMPLES: usize = 20_000;
+        let digits = &data::load().train[..1];
+        let batch = digits.iter().collect::<Vec<_>>();
+        let mut rng = Pcg64::seed_from_u64(0);
+        let network = Network::random(&mut rng);
+        let (mut mean, mut square) = ([0.0; CLASSES], [0.0; CLASSES]);
+        for _ in 0..SAMPLES {
+            let gradient = network.gradient_on_sampled_labels(&batch, &mut rng);
+            for (class, g) in gradient.output.biases.iter().enumerate() {
+                mean[class] += g / SAMPLES as f32;
+                square[class] += g * g / SAMPLES as f32;
+            }
+        }
+        for (class, &curvature) in network.curvature(&batch).output.biases.iter().enumerate() {
+            // Four deviations; that of a square is below half of its largest value.
+            assert!(mean[class].abs() < 4.0 * (curvature / SAMPLES as f32).sqrt(), "class {class}: {mean:?}");
+            assert!(
+                (square[class] - curvature).abs() < 4.0 * 0.5 / (SAMPLES as f32).sqrt(),
+                "class {class}: {square:?}"
+            );
         }
     }
 

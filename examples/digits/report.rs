@@ -10,7 +10,7 @@ use gradus::Device;
 use serde::Serialize;
 
 use crate::arguments::Arguments;
-use crate::training::Scores;
+use crate::training::{Scores, Training};
 
 #[derive(Serialize)]
 pub struct Summary {
@@ -22,13 +22,21 @@ pub struct Summary {
     held_loss: f32,
     train_accuracy: f32,
     held_accuracy: f32,
+    #[serde(skip)]
+    step_time: Duration,
 }
 
 impl Summary {
-    pub fn new(arguments: &Arguments, device: &Device, elapsed: Duration, history: &[Scores]) -> Self {
-        let Scores { train, held } = history.last().expect("the history starts with the untrained network");
+    pub fn new(
+        optimizer: &str,
+        arguments: &Arguments,
+        device: &Device,
+        elapsed: Duration,
+        training: &Training,
+    ) -> Self {
+        let Scores { train, held } = training.history.last().expect("the history starts with the untrained network");
         Self {
-            optimizer: arguments.optimizer.clone(),
+            optimizer: optimizer.to_owned(),
             device: device.to_string(),
             epochs: arguments.epochs,
             seconds: elapsed.as_secs_f64(),
@@ -36,6 +44,7 @@ impl Summary {
             held_loss: held.loss,
             train_accuracy: train.accuracy,
             held_accuracy: held.accuracy,
+            step_time: training.step_time,
         }
     }
 }
@@ -48,6 +57,24 @@ impl fmt::Display for Summary {
         writeln!(f, "{optimizer} on {device}, {epochs} epoch{plural} in {seconds:.2} s")?;
         writeln!(f, "train: loss {:.4}, accuracy {train_percent:.1} %", self.train_loss)?;
         write!(f, "held:  loss {:.4}, accuracy {held_percent:.1} %", self.held_loss)
+    }
+}
+
+/// The summaries of several optimizers, as a table.
+pub struct Table(pub Vec<Summary>);
+
+impl fmt::Display for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let width = self.0.iter().map(|summary| summary.optimizer.len()).max().unwrap_or_default();
+        write!(f, "{:width$}  train loss  held loss  held accuracy  time a step", "optimizer")?;
+        for Summary { optimizer, train_loss, held_loss, held_accuracy, step_time, .. } in &self.0 {
+            let (percent, microseconds) = (100.0 * held_accuracy, 1e6 * step_time.as_secs_f64());
+            write!(
+                f,
+                "\n{optimizer:width$}  {train_loss:10.4}  {held_loss:9.4}  {percent:11.1} %  {microseconds:8.1} µs"
+            )?;
+        }
+        Ok(())
     }
 }
 

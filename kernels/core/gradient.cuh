@@ -46,6 +46,15 @@ template <class Rule> constexpr bool may_be_stateless() {
     }
 }
 
+// Whether a step of these scalars makes use of the noise that the rule takes.
+template <class Rule, class Scalars> __device__ bool takes_noise(const Scalars& scalars) {
+    if constexpr (requires { Rule::takes_noise(scalars); }) {
+        return Rule::takes_noise(scalars);
+    } else {
+        return true;
+    }
+}
+
 // The position of the momentum in the rule's State; -1 where there is none.
 template <class Rule> constexpr int momentum_of() {
     if constexpr (requires { Rule::MOMENTUM; }) {

@@ -24,7 +24,7 @@ class Normal {
 
   public:
     // Brings the table into shared memory. All threads of a block call this together, once, before any draws.
-    __device__ Normal() {
+    __device__ void begin() {
         __shared__ Cubic shared[ROWS];
         for (uint32_t i = threadIdx.x; i < ROWS; i += blockDim.x) {
             shared[i] = reinterpret_cast<const Cubic*>(NORMAL_TABLE)[i];
@@ -59,18 +59,26 @@ class Normal {
         return (*this)(address.word(element));
     }
 
-    // The normals of N elements from `first` on; of one counter where N divides `first`.
+    // The normals of N elements from `first` on; of one counter where they are of one.
     template <int N> __device__ void run(const Address& address, uint64_t first, float (&out)[N]) const {
-        if (N == 4 && first % 4 == 0) {
-            float four[4];
-            block(address, first / 4, four);
-            for (int i = 0; i < N; i++) {
-                out[i] = four[i];
-            }
+        static_assert(N <= 4);
+        if constexpr (N == 1) {
+            out[0] = element(address, first);
             return;
         }
+        const uint32_t skip = first % 4;
+        const Words words = address.words(first / 4);
+        Words behind = {};
+        if (skip + N > 4) {
+            behind = address.words(first / 4 + 1);
+        }
+        const uint32_t word[] = {words.word[0],  words.word[1],  words.word[2],  words.word[3],
+                                 behind.word[0], behind.word[1], behind.word[2], behind.word[3]};
+#pragma unroll
         for (int i = 0; i < N; i++) {
-            out[i] = element(address, first + i);
+            const uint32_t even = skip & 2 ? word[i + 2] : word[i];
+            const uint32_t odd = skip & 2 ? word[i + 3] : word[i + 1];
+            out[i] = (*this)(skip & 1 ? odd : even);
         }
     }
 };

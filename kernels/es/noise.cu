@@ -40,7 +40,8 @@ noise_words(uint32_t* out, uint64_t first, uint64_t count, uint64_t seed, uint32
 extern "C" __global__ void __launch_bounds__(THREADS)
 noise_normals(float* out, uint64_t first, uint64_t count, uint64_t seed, uint32_t field1, uint32_t field2, uint32_t field3) {
     const Address address = {{field1, field2, field3}, seed};
-    const Normal normal;
+    Normal normal;
+    normal.begin();
     fill(out, first, count, [&](uint64_t block) {
         Pack<float, 4> four;
         normal.block(address, block, four.element);
@@ -51,7 +52,8 @@ noise_normals(float* out, uint64_t first, uint64_t count, uint64_t seed, uint32_
 // The normals of `count` given words: word and normal i stand at i. For the words that no address of reach has.
 extern "C" __global__ void __launch_bounds__(THREADS)
 noise_normals_of_words(const uint32_t* words, float* out, uint64_t count) {
-    const Normal normal;
+    Normal normal;
+    normal.begin();
     const uint64_t begin = uint64_t(blockIdx.x) * CHUNK;
     const uint64_t end = min(begin + CHUNK, count);
     for (uint64_t i = begin + threadIdx.x; i < end; i += THREADS) {

@@ -6,13 +6,16 @@
 #include "core/pack.cuh"
 #include "optim/tick.cuh"
 
-// The noise of a tensor's elements that no array gives. All threads of a block make it together.
+// The noise of a tensor's elements that no array gives.
 struct Noise {
+    bool is_drawn;  // the same in all threads of a block
     Normal normal;
     Address address;
     uint64_t first;  // the element of the unsharded tensor that the chunk begins with
 
+    // All threads of a block call this together.
     __device__ void begin(const double* group, uint64_t id, uint64_t step) {
+        normal.begin();
         const auto around = read_record<Around::Hyper>(group);
         address = {{GRADIENT_NOISE << PURPOSE_SHIFT, uint32_t(id), uint32_t(step)}, uint64_t(around.seed)};
     }
@@ -128,7 +131,7 @@ template <class Rule, class P, class G> struct OnePass {
         for (int r = 0; r < RUNS; r++) {
             float drawn[N];
             if constexpr (EXTRA<Rule> == Extra::NOISE) {
-                if (extra == nullptr) {
+                if (noise.is_drawn) {
                     noise.normal.template run<N>(noise.address, noise.first + at + r * STRIDE, drawn);
                 }
             }
@@ -147,7 +150,7 @@ template <class Rule, class P, class G> struct OnePass {
                             other = gradient_scale * other;
                         }
                     } else if constexpr (EXTRA<Rule> == Extra::NOISE) {
-                        other = Real(drawn[i]);
+                        other = noise.is_drawn ? Real(drawn[i]) : other;
                     }
                 }
                 const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
@@ -197,21 +200,25 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     pass.tensor = &tensor;
     pass.start = chunk.start;
     pass.has_no_state = (tensor.flags & IS_STATELESS) != 0;
+    const bool in_phase = (tensor.flags & IN_PHASE) != 0;
     pass.parameter = reinterpret_cast<P*>(tensor.parameter) + chunk.start;
     pass.gradient = reinterpret_cast<const G*>(tensor.gradient) + chunk.start;
     pass.extra = tensor.extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor.extra) + chunk.start;
     for (int k = 0; k < STATES<Rule>; k++) {
         pass.state[k] = reinterpret_cast<Real*>(tensor.state[k]) + chunk.start;
     }
-    if constexpr (EXTRA<Rule> == Extra::NOISE) {
-        pass.noise.begin(groups + uint64_t(tensor.group) * GROUP_ROW<Rule>, tensor.id, steps[1 + chunk.tensor]);
-        pass.noise.first = tensor.first + chunk.start;
-    }
     pass.row = scalars + uint64_t(chunk.tensor) * SCALARS_ROW<Rule>;
     const auto around = read_record<Around::Scalars<Real>>(pass.row);
     pass.gradient_scale = around.gradient_scale;
     pass.scalars = read_record<typename Rule::template Scalars<Real>>(
         pass.row + FIELDS<Around::Scalars<Real>, Real>);
+    if constexpr (EXTRA<Rule> == Extra::NOISE) {
+        pass.noise.is_drawn = pass.extra == nullptr && takes_noise<Rule>(pass.scalars);
+        if (pass.noise.is_drawn) {
+            pass.noise.begin(groups + uint64_t(tensor.group) * GROUP_ROW<Rule>, tensor.id, steps[1 + chunk.tensor]);
+            pass.noise.first = tensor.first + chunk.start;
+        }
+    }
 
     // A step that surrounds the rule has a loop of its own, so that the usual one pays nothing for it.
     const Real nothing = real<Real>(0.0);
@@ -225,7 +232,6 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     // The body is whole blocks of CHUNK_PHASE elements of the parameter's memory, so that in a shared phase no two
     // requests share a sector; head and tail make one request. A chunk whose arrays are out of phase is all head.
     const uint32_t phase = reinterpret_cast<uint64_t>(pass.parameter) / sizeof(P) % CHUNK_PHASE;
-    const bool in_phase = (tensor.flags & IN_PHASE) != 0;
     const uint32_t head = in_phase ? min(chunk.length, (CHUNK_PHASE - phase) % CHUNK_PHASE) : chunk.length;
     const uint32_t body = (chunk.length - head) / CHUNK_PHASE * CHUNK_PHASE;
 

@@ -21,6 +21,7 @@ pub(crate) struct Form {
     pub(crate) momentum: Option<usize>,
     pub(crate) extra: Extra,
     is_stateless: fn(&[f64]) -> bool,
+    takes_noise: fn(&[f64]) -> bool,
     tick: fn(&[f64], f64, u64, &mut [f64], &mut [f64]),
 }
 
@@ -39,6 +40,7 @@ impl Form {
             momentum: R::MOMENTUM,
             extra: <R::Gradient<f64> as Gradient<f64>>::EXTRA,
             is_stateless: |hyper| R::is_stateless(&R::Hyper::from_fn(|k| hyper[k])),
+            takes_noise: |scalars| R::takes_noise::<f64>(&R::Scalars::from_fn(|k| scalars[k])),
             tick: tick::<R>,
         }
     }
@@ -46,6 +48,11 @@ impl Form {
     /// Whether a group with these settings makes no use of the states.
     pub(crate) fn is_stateless(&self, hyper: &[f64]) -> bool {
         (self.is_stateless)(hyper)
+    }
+
+    /// Whether a step of these scalars makes use of noise.
+    pub(crate) fn takes_noise<T: Real>(&self, scalars: &[T; MAX_SCALARS]) -> bool {
+        self.extra == Extra::Noise && (self.takes_noise)(&scalars.map(T::to_f64))
     }
 
     /// The scalars of a tensor's step `t`, with the learning rate multiplied by `lr_factor`; zeros stand behind them.

@@ -33,6 +33,9 @@ macro_rules! for_each_rule {
             acprop::ACProp {},
             diffgrad::DiffGrad {},
             aida::Aida {},
+            theopoula::TheoPoula {},
+            superadam::SuperAdam { superadam_storm: SuperAdam::storm() },
+            losing_momentum::LosingMomentum {},
         }
     };
 }

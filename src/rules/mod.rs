@@ -79,6 +79,11 @@ pub trait Rule: Settings + Debug {
         false
     }
 
+    /// Whether a step of these scalars makes use of the noise that the rule takes: else none is drawn.
+    fn takes_noise<T: Real>(_: &Self::Scalars<T>) -> bool {
+        true
+    }
+
     /// Where the point to evaluate the model at lies, if it is not the parameter `p`: at `p + weight (x - p)`, where `x` is
     /// the state at the position that is returned beside the weight.
     fn evaluation(&self) -> Option<(usize, f64)> {

@@ -17,8 +17,11 @@ impl Property for Descent {
     fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         let device = &Device::cpu();
         for &(name, mut rule) in &subject.presets {
-            if subject.settings.contains(&"lr") {
-                rule.set("lr", &0.125.into()).unwrap();
+            // A small scale of the rate would leave f16 where it is.
+            for (setting, value) in [("lr", 0.125), ("scale", 1.0)] {
+                if subject.settings.contains(&setting) {
+                    rule.set(setting, &value.into()).unwrap();
+                }
             }
             for maximize in [false, true] {
                 let mut optimizer = Group::new(rule).maximize(maximize).optimizer::<P, G>(device).unwrap();

@@ -5,7 +5,7 @@ use std::ops::Range;
 use gradus::Device;
 use gradus::element::Element;
 use gradus::optim::{Group, Tensor};
-use gradus::rules::AnyRule;
+use gradus::rules::{AnyRule, Extra};
 use steppers::Stepped;
 
 use crate::common::data::{Numbers, full, seed};
@@ -37,12 +37,19 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
         Self { parameter: numbers.numbers(size), gradients: [numbers.numbers(size), numbers.numbers(size)] }
     }
 
-    fn expected(&self, subject: &'static Subject, rule: AnyRule) -> Content<P> {
-        let mut content = Content::new(subject, self.parameter.clone());
-        for step in 0..STEPS {
-            content.step(&Group::new(rule), 1 + step as u64, &self.gradients[step % 2], None);
+    /// What becomes of the first `count` tensors of an optimizer: the same of each, unless the rule draws noise.
+    fn expected(&self, subject: &'static Subject, rule: AnyRule, count: usize) -> Vec<Content<P>> {
+        let stepped = |id: usize| {
+            let mut content = Content::new(subject, self.parameter.clone()).at(id as u64, 0);
+            for step in 0..STEPS {
+                content.step(&Group::new(rule), 1 + step as u64, &self.gradients[step % 2], None);
+            }
+            content
+        };
+        match subject.extra {
+            Extra::Noise => (0..count).map(stepped).collect(),
+            Extra::None | Extra::Second => vec![stepped(0); count],
         }
-        content
     }
 
     /// Steps a tensor for each two offsets, and compares each with what is expected. One optimizer takes all offsets of
@@ -53,7 +60,7 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
         rule: AnyRule,
         device: &Device,
         offsets: [Range<usize>; 2],
-        expected: &Content<P>,
+        expected: &[Content<P>],
     ) where
         P: Stepped<G>,
     {
@@ -77,7 +84,8 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
                 optimizer.step(&mut written, &read).unwrap();
             }
             let state = optimizer.state().unwrap();
-            for ((g, parameter), tensor) in of_gradient.clone().zip(&parameters).zip(optimizer.tensors()) {
+            let tensors = optimizer.tensors().iter().zip(expected);
+            for ((g, parameter), (tensor, expected)) in of_gradient.clone().zip(&parameters).zip(tensors) {
                 let actual = Content::of(subject, &state, tensor, parameter.elements());
                 actual.assert_same(expected, &|| place(p, g));
             }
@@ -100,7 +108,7 @@ impl Property for Pairwise {
         let levels = [settings.len(), SIZES.len(), OFFSETS, OFFSETS, devices.len()];
         for [setting, size, p, g, device] in pairwise(levels, numbers) {
             let data = Data::<P, G>::new(SIZES[size], numbers);
-            let expected = data.expected(subject, settings[setting]);
+            let expected = data.expected(subject, settings[setting], 1);
             data.check(subject, settings[setting], &devices[device], [p..p + 1, g..g + 1], &expected);
         }
     }
@@ -121,7 +129,7 @@ impl Property for InFull {
         let numbers = &mut Numbers::new(seed());
         for size in sizes {
             let data = Data::<P, G>::new(size, numbers);
-            let expected = data.expected(subject, subject.default());
+            let expected = data.expected(subject, subject.default(), OFFSETS);
             for device in devices() {
                 data.check(subject, subject.default(), device, [0..OFFSETS, 0..OFFSETS], &expected);
             }

@@ -158,6 +158,11 @@ impl Hyper {
         Ok(self)
     }
 
+    /// Whether there is a hyperparameter of this name that nothing has read.
+    pub fn has(&self, key: &str) -> bool {
+        self.left.get(key).is_some_and(|json| !json.is_null())
+    }
+
     /// A setting that no hyperparameter stands for.
     pub fn set(mut self, setting: &'static str, value: impl Into<Value>) -> Result<Self, String> {
         self.settings.push((setting, value.into()));

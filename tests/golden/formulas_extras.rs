@@ -6,24 +6,24 @@ use serde_json::{Map, Value as Json, json};
 use super::file::File;
 use super::{Run, check};
 
-const ELEMENTS: usize = 3;
-const STEPS: usize = 8;
-const START: [f64; ELEMENTS] = [0.5, -1.25, 0.0];
+pub const ELEMENTS: usize = 3;
+pub const STEPS: usize = 8;
+pub const START: [f64; ELEMENTS] = [0.5, -1.25, 0.0];
 
-type Array = [f64; ELEMENTS];
+pub type Array = [f64; ELEMENTS];
 
 /// The gradient of step `t`, counted from 1.
-fn gradient(t: usize) -> Array {
+pub fn gradient(t: usize) -> Array {
     [0, 1, 2].map(|i| f64::from(7 * t as i32 + 3 * i).sin() + 0.25 * f64::from(i))
 }
 
 /// What step `t` is given beside the gradient.
-fn extra(t: usize) -> Array {
+pub fn extra(t: usize) -> Array {
     [0, 1, 2].map(|i| f64::from(5 * t as i32 + 2 * i).cos())
 }
 
 /// The parameters after each step of `update(t, i, p, g)`, where `i` counts elements.
-fn trajectory(mut update: impl FnMut(usize, usize, f64, f64) -> f64) -> Vec<Array> {
+pub fn trajectory(mut update: impl FnMut(usize, usize, f64, f64) -> f64) -> Vec<Array> {
     let mut p = START;
     let mut step = |t| {
         p = [0, 1, 2].map(|i| update(t, i, p[i], gradient(t)[i]));
@@ -33,7 +33,7 @@ fn trajectory(mut update: impl FnMut(usize, usize, f64, f64) -> f64) -> Vec<Arra
 }
 
 /// Plays a file of the arrays that a trajectory gives; `fields` are added to it.
-fn assert_agrees(method: &str, hyper: &Json, fields: &[(&str, Json)], params: Vec<Array>) {
+pub fn assert_agrees(method: &str, hyper: &Json, fields: &[(&str, Json)], params: Vec<Array>) {
     let grads: Vec<Array> = (1..=STEPS).map(gradient).collect();
     let mut json = json!({
         "method": method, "hyper": hyper, "dtype": "f64", "shape": [ELEMENTS], "param0": START, "grads": grads,

@@ -137,7 +137,8 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuBackend<P, G> 
             let Some(gradient) = gradient else { return };
             let group = &groups[tensor.slot.group];
             let scalars = tick(rule, tensor, group, step);
-            let noise = if extra(position).is_none() { tensor.noise(rule.extra, &group.around) } else { None };
+            let draws = extra(position).is_none() && rule.takes_noise(&scalars.rule);
+            let noise = if draws { tensor.noise(rule.extra, &group.around) } else { None };
             let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
             let pass = OnePass {
                 scalars: &scalars,

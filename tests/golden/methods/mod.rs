@@ -7,6 +7,7 @@ use gradus::optim::Average;
 use super::file::Hyper;
 
 mod adaptive;
+mod stochastic;
 
 /// A rule that plays the files of a method.
 pub struct Method {
@@ -27,7 +28,7 @@ const SLOW: &[(&str, &str)] = &[("slow", "slow")];
 
 /// Every method that is built.
 pub fn methods() -> impl Iterator<Item = &'static Method> {
-    [OWN, adaptive::METHODS, variance::METHODS].into_iter().flatten()
+    [OWN, adaptive::METHODS, variance::METHODS, stochastic::METHODS].into_iter().flatten()
 }
 
 const OWN: &[Method] = &[
