@@ -17,20 +17,55 @@ pub(super) fn arguments<P: Element, G: Element>(
 ) -> Result<()> {
     count("parameters", parameters.len(), tensors.len())?;
     count("gradients", gradients.len(), tensors.len())?;
-    for (position, ((tensor, parameter), gradient)) in tensors.iter().zip(parameters).zip(gradients).enumerate() {
-        if parameter.len() as u64 != tensor.length {
-            return Err(ErrorKind::Length {
-                what: format!("parameter {position}"),
-                given: parameter.len() as u64,
-                other: format!("tensor {position}"),
-                expected: tensor.length,
-            }
-            .into());
-        }
+    each(place, tensors, parameters, gradients)
+}
+
+/// Lengths and devices of parameters and gradients, which stand copy by copy, in it tensor by tensor.
+fn each<P: Element, G: Element>(
+    place: Place,
+    tensors: &[Listed],
+    parameters: &[ViewMut<'_, P>],
+    gradients: &[Option<View<'_, G>>],
+) -> Result<()> {
+    let listed = tensors.iter().enumerate().cycle();
+    for (position, (((number, tensor), parameter), gradient)) in listed.zip(parameters).zip(gradients).enumerate() {
+        length(parameter.len(), tensor.length, || (format!("parameter {position}"), format!("tensor {number}")))?;
         same_place(|| format!("parameter {position}"), parameter.place(), place)?;
         read(place, "gradient", position, tensor, gradient)?;
     }
     Ok(())
+}
+
+/// The copies of tensors that a step takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Copies<'a> {
+    /// What a copy is called.
+    pub(crate) copy: &'static str,
+    pub(crate) copies: usize,
+    pub(crate) tensors: &'a [Listed],
+}
+
+impl Copies<'_> {
+    /// Counts, lengths and devices of the arguments of a step of several copies.
+    pub(crate) fn arguments<P: Element, G: Element>(
+        &self,
+        place: Place,
+        parameters: &[ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        self.count("parameters", parameters.len())?;
+        self.count("gradients", gradients.len())?;
+        each(place, self.tensors, parameters, gradients)
+    }
+
+    /// Errors: another number than the copies of all tensors.
+    pub(crate) fn count(&self, what: &'static str, given: usize) -> Result<()> {
+        let Self { copy, copies, tensors } = *self;
+        if given == copies.saturating_mul(tensors.len()) {
+            return Ok(());
+        }
+        Err(ErrorKind::Copies { what, given, copy, copies, tensors: tensors.len() }.into())
+    }
 }
 
 /// Use, count, lengths and devices of what a step takes beside the gradients.
@@ -75,23 +110,25 @@ fn read<G: Element>(
     array: &Option<View<'_, G>>,
 ) -> Result<()> {
     let Some(array) = array else { return Ok(()) };
-    if array.len() as u64 != tensor.length {
-        return Err(ErrorKind::Length {
-            what: format!("{what} {position}"),
-            given: array.len() as u64,
-            other: format!("parameter {position}"),
-            expected: tensor.length,
-        }
-        .into());
-    }
+    length(array.len(), tensor.length, || (format!("{what} {position}"), format!("parameter {position}")))?;
     same_place(|| format!("{what} {position}"), array.place(), place)
 }
 
-fn count(what: &'static str, given: usize, expected: usize) -> Result<()> {
+/// Errors: a length that is not that of something else; `names` are those of both.
+pub(crate) fn length(given: usize, expected: u64, names: impl FnOnce() -> (String, String)) -> Result<()> {
+    let given = given as u64;
+    if given == expected {
+        return Ok(());
+    }
+    let (what, other) = names();
+    Err(ErrorKind::Length { what, given, other, expected }.into())
+}
+
+pub(crate) fn count(what: &'static str, given: usize, expected: usize) -> Result<()> {
     if given == expected { Ok(()) } else { Err(ErrorKind::Count { what, given, expected }.into()) }
 }
 
-fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
+pub(crate) fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
     if given == expected {
         return Ok(());
     }
@@ -105,7 +142,7 @@ fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> R
 }
 
 /// The position that an argument gave, or an error that says how many there are.
-pub(super) fn position(what: &'static str, given: usize, count: usize) -> Result<usize> {
+pub(crate) fn position(what: &'static str, given: usize, count: usize) -> Result<usize> {
     if given < count { Ok(given) } else { Err(ErrorKind::NoSuch { what, given, count }.into()) }
 }
 
