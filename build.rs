@@ -37,7 +37,11 @@ for_each_pair!(pairs);
 const ROUTINES: &[(&str, &str)] = &[("fmath", "core/fmath.cu"), ("noise", "es/noise.cu")];
 
 /// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.
-const METHODS: &[(&str, &str)] = &[("replicated_sgd", "optim/replicated_sgd.cu"), ("gt_adam", "optim/gt_adam.cu")];
+const METHODS: &[(&str, &str)] = &[
+    ("replicated_sgd", "optim/replicated_sgd.cu"),
+    ("gt_adam", "optim/gt_adam.cu"),
+    ("entropy_sgd", "optim/entropy_sgd.cu"),
+];
 
 /// `-rdc=true` makes the layout constants visible to the driver.
 const FLAGS: &[&str] = &[

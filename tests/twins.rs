@@ -49,7 +49,7 @@ fn what_surrounds_a_rule_is_a_twin() {
 
 #[test]
 fn methods_of_several_copies_are_twins() {
-    for method in ["replicated_sgd", "gt_adam"] {
+    for method in ["replicated_sgd", "gt_adam", "entropy_sgd"] {
         let rust = tokens(&read(&format!("src/ensemble/{method}.rs")));
         let cuda = tokens(&read(&format!("kernels/optim/{method}.cuh")));
         let compared = compare_records(&rust, &cuda, &["Hyper", "Scalars", "State"]);

@@ -8,14 +8,14 @@
 constexpr uint32_t ROW_HEAD = 4;
 
 // The arrays of a tensor in every copy, from a chunk's first element on. Addresses in its row: the parameter in each copy, the
-// gradient in each (0 where there is none), then STATES arrays of copy 0, STATES of copy 1, ...
+// gradient and another array in each (0 where there is none), then STATES arrays of copy 0, STATES of copy 1, ...
 template <class P, class G, int STATES> struct Copies {
     const uint64_t* row;
     uint64_t start;
     uint32_t count;
 
     __device__ Copies(const uint64_t* tensors, const Chunk& chunk, uint32_t copies)
-        : row(tensors + uint64_t(chunk.tensor) * (ROW_HEAD + uint64_t(copies) * (2 + STATES))),
+        : row(tensors + uint64_t(chunk.tensor) * (ROW_HEAD + uint64_t(copies) * (3 + STATES))),
           start(chunk.start), count(copies) {}
 
     __device__ bool in_phase() const { return (row[3] & IN_PHASE) != 0; }
@@ -23,13 +23,18 @@ template <class P, class G, int STATES> struct Copies {
     __device__ P* parameter(uint32_t copy) const { return reinterpret_cast<P*>(row[ROW_HEAD + copy]) + start; }
 
     // Null where the copy has none.
-    __device__ const G* gradient(uint32_t copy) const {
-        const uint64_t address = row[ROW_HEAD + count + copy];
-        return address == 0 ? nullptr : reinterpret_cast<const G*>(address) + start;
-    }
+    __device__ const G* gradient(uint32_t copy) const { return array(row[ROW_HEAD + count + copy]); }
+
+    // What a method reads beside the gradient; null where the step is given none.
+    __device__ const G* extra(uint32_t copy) const { return array(row[ROW_HEAD + 2 * count + copy]); }
 
     __device__ RealOf<P>* state(uint32_t copy, uint32_t array) const {
-        return reinterpret_cast<RealOf<P>*>(row[ROW_HEAD + 2 * count + copy * STATES + array]) + start;
+        return reinterpret_cast<RealOf<P>*>(row[ROW_HEAD + 3 * count + copy * STATES + array]) + start;
+    }
+
+  private:
+    __device__ const G* array(uint64_t address) const {
+        return address == 0 ? nullptr : reinterpret_cast<const G*>(address) + start;
     }
 };
 

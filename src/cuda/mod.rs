@@ -18,7 +18,7 @@
 //! | | counters | as above | 8 | read; the first written |
 //! | | scalars | as above, after the tick | T | read |
 //! | `<method>_<parameter>_<gradient>` | chunk table | c rows of 16 bytes | 8 | read |
-//! | (1 block a chunk; | tensor table | n rows of 32 + 8·k·(2 + A) bytes for k copies | 8 | read |
+//! | (1 block a chunk; | tensor table | n rows of 32 + 8·k·(3 + A) bytes for k copies | 8 | read |
 //! | where copies mix | copies | u32: k, 1 at least | | |
 //! | 2·k `T` of shared | settings | H f64 | 8 | read |
 //! | memory a thread) | counters | two u64; the second is 0 between launches | 8 | read, written |
@@ -40,8 +40,8 @@
 
 //!
 //! A method steps k copies of a tensor. Its row of the tensor table names, after length, first, id and flags, the parameter
-//! of each copy (read, written), the gradient of each (read; 0 where there is none), and A state arrays of each (read,
-//! written); for the mean, parameters are read and the mean, which stands in place of the first gradient, is written. What
+//! of each copy (read, written), the gradient and another array of each (read; 0 where there is none), and A state arrays of
+//! each (read, written; of Entropy-SGD without momentum the first two); for the mean, parameters are read and the mean, which stands in place of the first gradient, is written. What
 //! is said above of lengths, alignment, overlap, chunks and IN_PHASE holds for these arrays; the parameter whose memory counts
 //! is that of copy 0.
 

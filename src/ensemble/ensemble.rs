@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::saved;
-use super::{Backend, GtAdam, Method, Mixing, ReplicatedSgd};
+use super::{Backend, EntropySgd, GtAdam, Method, Mixing, ReplicatedSgd};
 use crate::cpu;
 use crate::cpu::optim::{CpuEnsemble, Loops};
 #[cfg(feature = "cuda")]
@@ -76,6 +76,41 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Ensemble<GtAdam, P, G> {
     }
 }
 
+impl<P: Pair<G>, G: Element<Real = P::Real>> Ensemble<EntropySgd, P, G> {
+    /// Tensors whose parameters walk around their anchors.
+    ///
+    /// Errors: settings outside their range; a tensor in another group than 0, or that shares elements with another; memory
+    /// that does not suffice; on CUDA, kernels that do not load.
+    pub fn new(device: &Device, method: EntropySgd, tensors: &[Tensor]) -> Result<Self> {
+        Self::with(device, method, 1, Vec::new(), tensors)
+    }
+
+    /// Steps as [`step`](Self::step) does, with standard normal numbers for the noise: an array for each tensor, in the order of
+    /// the tensors.
+    ///
+    /// Noise that is not given is [`normal`](crate::rng::normal) of the words at purpose
+    /// [`GRADIENT_NOISE`](crate::rng::Purpose::GRADIENT_NOISE), the step (the first is 1), the tensor's id, its elements and
+    /// the seed: the same bits on every device and for every sharding.
+    ///
+    /// Errors: as [`step`](Self::step).
+    pub fn step_with(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        noise: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        self.shape().arguments(self.device.place(), parameters, gradients)?;
+        self.shape().extras("arrays of noise", "noise", self.device.place(), noise)?;
+        self.draws(gradients, noise)?;
+        self.backend.step(parameters, gradients, noise)
+    }
+
+    /// Whether the parameters are the anchors: no loop has begun that is not over. On CUDA the host waits for the device.
+    pub fn at_anchor(&self) -> Result<bool> {
+        Ok(self.steps()?.is_multiple_of(self.method.calls()))
+    }
+}
+
 impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
     pub(super) fn with(
         device: &Device,
@@ -96,9 +131,9 @@ impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
         }
         let reals: Vec<P::Real> = weights.iter().map(|&weight| P::Real::from_f64(weight)).collect();
         let mut backend: Box<dyn Backend<P, G>> = match device {
-            Device::Cpu(cpu) => Box::new(CpuEnsemble::<M, P::Real>::new(*cpu, &list.tensors, copies, reals)?),
+            Device::Cpu(cpu) => Box::new(CpuEnsemble::<M, P::Real>::new(*cpu, &method, &list.tensors, copies, reals)?),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(CudaEnsemble::<M, P, G>::new(cuda, &list.tensors, copies, &reals)?),
+            Device::Cuda(cuda) => Box::new(CudaEnsemble::<M, P, G>::new(cuda, &method, &list.tensors, copies, &reals)?),
         };
         backend.set_hyper(&saved::numbers(&method))?;
         Ok(Self { device: device.clone(), method, copies, weights, list, backend })
@@ -106,7 +141,20 @@ impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
 }
 
 impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
-    pub(super) fn shape(&self) -> Copies<'_> {
+    /// Errors where noise must be drawn for an element that has no address.
+    fn draws(&self, gradients: &[Option<View<'_, G>>], noise: &[Option<View<'_, G>>]) -> Result<()> {
+        if M::noise_seed(&self.method.hyper()).is_none() {
+            return Ok(());
+        }
+        for (position, (tensor, gradient)) in self.list.tensors.iter().cycle().zip(gradients).enumerate() {
+            if gradient.is_some() && noise.get(position).is_none_or(Option::is_none) {
+                check::has_noise(tensor)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn shape(&self) -> Copies<'_> {
         Copies { copy: M::COPY, copies: self.copies, tensors: &self.list.tensors }
     }
 
@@ -144,7 +192,8 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
     ///
     /// `parameters` and `gradients` stand copy by copy, in each in the order of [`tensors`](Self::tensors), `[length]`
     /// each: what belongs to tensor k of copy a has position a · tensors + k. A copy whose gradient is `None` is not moved
-    /// by it: a replica keeps its parameters, which count in the mean; an agent mixes, and keeps the gradient it had.
+    /// by it: a replica keeps its parameters, which count in the mean; an agent mixes, and keeps the gradient it had; a
+    /// walker stays where it is, and counts in its mean.
     ///
     /// On CUDA the work is enqueued on the device's stream and the call returns. A step may be captured in a graph once one
     /// with the same gradients and addresses has been taken; every replay is a step, and follows later changes of the
@@ -152,9 +201,11 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
     /// be off while a stream is captured.)
     ///
     /// Errors, before anything is touched: a count that differs, a length that differs, memory of another device, arrays
-    /// that overlap; on CUDA also what the driver refuses.
+    /// that overlap; noise to draw for a tensor whose id is 2³² or more or whose elements reach beyond 2⁴⁰; on CUDA also
+    /// what the driver refuses.
     pub fn step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()> {
         self.shape().arguments(self.device.place(), parameters, gradients)?;
+        self.draws(gradients, &[])?;
         self.backend.step(parameters, gradients, &[])
     }
 

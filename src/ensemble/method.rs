@@ -23,6 +23,16 @@ pub trait Method: Settings + Debug {
     /// What the update of an element receives: final scalars, in the arithmetic type.
     type Scalars<T: Real>: Record<T> + Copy + Send + Sync;
 
+    /// How many of [`Method::STATES`], from the first on, these settings make use of; the others are not kept.
+    fn kept(&self) -> usize {
+        Self::STATES.len()
+    }
+
+    /// The seed of the noise that steps draw where none is given; `None` where these settings draw none.
+    fn noise_seed(_: &Self::Hyper) -> Option<u64> {
+        None
+    }
+
     /// Checks the settings. Errors: what lies outside its range, and settings that contradict each other.
     fn check(&self) -> Result<()> {
         self.check_ranges()
@@ -37,7 +47,7 @@ pub trait Method: Settings + Debug {
 pub(crate) struct Saved<T: Real> {
     /// Steps taken.
     pub(crate) steps: u64,
-    /// The state arrays: tensor by tensor, in it copy by copy, in it as [`Method::STATES`] has them.
+    /// The state arrays: tensor by tensor, in it copy by copy, in it the first [`Method::kept`] of [`Method::STATES`].
     pub(crate) states: Vec<Vec<T>>,
 }
 

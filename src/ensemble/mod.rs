@@ -5,6 +5,7 @@
 //! |---|---|---|
 //! | [`ReplicatedSgd`] | replicas, each pulled to their mean | Pittorino et al. 2021 |
 //! | [`GtAdam`] | agents, which mix parameters and gradient trackers with their neighbours | Carnevale et al. 2020 |
+//! | [`EntropySgd`] | a walker around an anchor, which follows the walker's mean | Chaudhari et al. 2017 |
 //!
 //! A rule of [`rules`](crate::rules) sees one element; here the same element of every copy goes into an update. [`Ensemble`]
 //! steps a method's copies as [`Optimizer`](crate::optim::Optimizer) steps tensors by a rule:
@@ -20,6 +21,7 @@
 
 #[allow(clippy::module_inception, reason = "it is what the module is named for")]
 mod ensemble;
+pub mod entropy_sgd;
 pub mod gt_adam;
 mod method;
 mod mixing;
@@ -27,6 +29,7 @@ pub mod replicated_sgd;
 mod saved;
 
 pub use ensemble::Ensemble;
+pub use entropy_sgd::EntropySgd;
 pub use gt_adam::{GtAdam, Start};
 pub use method::Method;
 pub(crate) use method::{Backend, Saved};

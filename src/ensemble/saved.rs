@@ -15,9 +15,10 @@ pub(super) fn numbers<M: Method>(method: &M) -> Vec<f64> {
 }
 
 /// The names of the state arrays, in the order of [`Saved::states`], with their lengths.
-fn names<M: Method>(tensors: &[Listed], copies: usize) -> impl Iterator<Item = (String, u64)> {
+fn names<M: Method>(method: &M, tensors: &[Listed], copies: usize) -> impl Iterator<Item = (String, u64)> {
+    let kept = &M::STATES[..method.kept()];
     tensors.iter().flat_map(move |Listed { id, first, length, .. }| {
-        let of_copy = move |copy| M::STATES.iter().map(move |name| format!("tensor.{id}.{first}.copy.{copy}.{name}"));
+        let of_copy = move |copy| kept.iter().map(move |name| format!("tensor.{id}.{first}.copy.{copy}.{name}"));
         (0..copies).flat_map(of_copy).map(|name| (name, *length))
     })
 }
@@ -34,7 +35,7 @@ pub(super) fn state<M: Method, P: Pair<G>, G: Element<Real = P::Real>>(
     if !weights.is_empty() {
         arrays.insert("mixing".to_owned(), Array::F64(weights.clone()));
     }
-    for ((name, _), values) in names::<M>(&list.tensors, *copies).zip(saved.states) {
+    for ((name, _), values) in names(method, &list.tensors, *copies).zip(saved.states) {
         arrays.insert(name, Array::of(values));
     }
     State::new::<P::Real>(M::NAME, arrays)
@@ -63,7 +64,7 @@ pub(super) fn read<M: Method, P: Pair<G>, G: Element<Real = P::Real>>(
     if !weights.is_empty() && reader.values::<f64>("mixing", weights.len() as u64)? != *weights {
         return Err(wrong("its mixing matrix is not the ensemble's".to_owned()));
     }
-    let states = names::<M>(&list.tensors, *copies).map(|(name, length)| reader.values(&name, length));
+    let states = names(&method, &list.tensors, *copies).map(|(name, length)| reader.values(&name, length));
     let states = states.collect::<Result<_>>()?;
     reader.finish()?;
     Ok((method, Saved { steps, states }))

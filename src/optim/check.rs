@@ -58,6 +58,19 @@ impl Copies<'_> {
         each(place, self.tensors, parameters, gradients)
     }
 
+    /// Count, lengths and devices of what a step takes beside the gradients; `all` names it together, `each` one by one.
+    pub(crate) fn extras<G: Element>(
+        &self,
+        all: &'static str,
+        each: &str,
+        place: Place,
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        self.count(all, extras.len())?;
+        let mut tensors = self.tensors.iter().cycle().zip(extras).enumerate();
+        tensors.try_for_each(|(position, (tensor, extra))| read(place, each, position, tensor, extra))
+    }
+
     /// Errors: another number than the copies of all tensors.
     pub(crate) fn count(&self, what: &'static str, given: usize) -> Result<()> {
         let Self { copy, copies, tensors } = *self;
@@ -95,10 +108,15 @@ pub(super) fn noise<R: Rule, P: Element, G: Element>(
     }
     for (position, (tensor, gradient)) in tensors.iter().zip(gradients).enumerate() {
         if gradient.is_some() && extras.get(position).is_none_or(Option::is_none) {
-            Address::new(Purpose::GRADIENT_NOISE, 0, tensor.id, 0)?.covers(tensor.first, tensor.length)?;
+            has_noise(tensor)?;
         }
     }
     Ok(())
+}
+
+/// Errors where an element of the tensor has no address for noise.
+pub(crate) fn has_noise(tensor: &Listed) -> Result<()> {
+    Address::new(Purpose::GRADIENT_NOISE, 0, tensor.id, 0)?.covers(tensor.first, tensor.length)
 }
 
 /// Length and device of an array that a step may be given for a tensor.

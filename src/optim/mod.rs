@@ -14,7 +14,7 @@
 pub(crate) mod check;
 mod group;
 mod optimizer;
-pub(crate) mod state;
+mod state;
 mod stepper;
 mod tensor;
 

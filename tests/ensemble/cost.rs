@@ -6,10 +6,10 @@ use std::collections::BTreeMap;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::{Buffer, Device};
-use softcuda::driver::{Copies, StreamMode};
+use softcuda::driver::{Copies, Report, StreamMode};
 
 use super::common::software::{alone, untracked};
-use super::subject::{Agents, Model, Replicas, Subject};
+use super::subject::{Agents, Model, Replicas, Subject, Walkers};
 
 const CHUNK: usize = 16384;
 
@@ -41,6 +41,35 @@ fn a_step_of_replicas_is_one_launch() {
 #[test]
 fn a_step_of_agents_is_one_launch() {
     one_launch::<Agents<false>>("gt_adam_f32_f32");
+}
+
+#[test]
+fn a_step_of_walkers_is_one_launch() {
+    one_launch::<Walkers<1, true>>("entropy_sgd_f32_f32");
+    one_launch::<Walkers<5, false>>("entropy_sgd_f32_f32");
+}
+
+/// Inside a loop: parameter, mean and inner momentum both ways, gradient and anchor read.
+#[test]
+fn a_walker_leaves_alone_what_its_step_has_no_use_for() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let mut model = Model::<Walkers<9, true>, f32, f32>::new(&device, &[4 * CHUNK], |_| (0, 0));
+    let mut with_momentum = Model::<Walkers<5, true>, f32, f32>::new(&device, &[4 * CHUNK], |_| (0, 0));
+    model.step(|_| true);
+    with_momentum.step(|_| true);
+    alone.driver.reset();
+    model.step(|_| true);
+    let elements = 4 * CHUNK as u64;
+    let written = |report: &Report| report.kernels["entropy_sgd_f32_f32"].global_written.bytes;
+    assert_eq!(written(&alone.driver.report()), 2 * 4 * elements + 16);
+    alone.driver.reset();
+    with_momentum.step(|_| true);
+    let report = alone.driver.report();
+    assert_eq!(written(&report), 3 * 4 * elements + 16);
+    let read = &report.kernels["entropy_sgd_f32_f32"].global_read;
+    assert!((5 * 4 * elements..5 * 4 * elements + 200_000).contains(&read.bytes), "{} bytes", read.bytes);
+    assert_eq!(read.sectors, read.ideal_sectors);
 }
 
 /// Three parameters that are read twice, their gradients, and the parameters written; every request full.
@@ -93,6 +122,13 @@ fn replays_of_replicas_are_steps() {
 #[test]
 fn replays_of_agents_are_steps() {
     replays_are_steps::<Agents<false>>();
+}
+
+/// Among others the places in the loop, and the noise.
+#[test]
+fn replays_of_walkers_are_steps() {
+    replays_are_steps::<Walkers<2, true>>();
+    replays_are_steps::<Walkers<2, false>>();
 }
 
 /// Tables that a replay could not upload again.

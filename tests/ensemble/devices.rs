@@ -1,7 +1,7 @@
 //! Every device gives the same bits: sizes around chunks and blocks, offsets in memory, missing gradients, all pairs.
 
 use gradus::element::{Dtype, Element};
-use gradus::ensemble::{Ensemble, ReplicatedSgd};
+use gradus::ensemble::{Ensemble, EntropySgd, ReplicatedSgd};
 use gradus::optim::Tensor;
 use gradus::rules::Pair;
 use gradus::{Buffer, Device};
@@ -9,7 +9,7 @@ use gradus::{Buffer, Device};
 use super::common::data::{Numbers, seed};
 use super::common::devices::devices;
 use super::common::memory::Guarded;
-use super::subject::{Agents, Model, Replicas, Subject};
+use super::subject::{Agents, Model, Replicas, Subject, Walkers};
 
 const CHUNK: usize = 16384;
 const LENGTHS: [usize; 9] = [0, 1, 3, 63, 65, CHUNK - 1, CHUNK, CHUNK + 1, 2 * CHUNK + 19];
@@ -66,6 +66,49 @@ fn replicas_step_to_the_same_bits() {
 fn agents_step_to_the_same_bits() {
     agree_in_every_pair!(Agents<false>);
     agree::<Agents<true>, f32, f32>("agents that begin at their gradients");
+}
+
+#[test]
+fn walkers_step_to_the_same_bits() {
+    agree_in_every_pair!(Walkers<3, true>);
+    agree::<Walkers<2, false>, f32, f32>("walkers with a heavy ball");
+    agree::<Walkers<0, true>, f32, f32>("walkers without a loop");
+    agree::<Walkers<9, true>, f32, f32>("walkers without momentum");
+}
+
+/// Noise that is given, by some tensors only; and shards, whose noise is that of the whole.
+#[test]
+fn walkers_take_noise_and_shards_as_the_whole() {
+    const CUT: usize = 300;
+    let method = EntropySgd { inner_steps: 3, noise: 0.5, momentum: 0.5, ..EntropySgd::default() };
+    let mut numbers = Numbers::new(seed());
+    let [p, g, noise] = [(); 3].map(|()| numbers.numbers::<f32>(1001));
+    for given in [false, true] {
+        let played = |device: &Device, cuts: &[usize]| {
+            let ends = cuts.iter().skip(1).copied().chain([p.len()]);
+            let parts: Vec<_> = cuts.iter().copied().zip(ends).collect();
+            let tensors: Vec<_> =
+                parts.iter().map(|&(start, end)| Tensor::new(end - start).id(7).first(start as u64)).collect();
+            let mut walkers = Ensemble::<EntropySgd>::new(device, method, &tensors).unwrap();
+            let of = |array: &[f32], offset| -> Vec<_> {
+                parts.iter().map(|&(start, end)| Guarded::new(device, &array[start..end], offset)).collect()
+            };
+            let (mut parameters, gradients, noise) = (of(&p, 2), of(&g, 2), of(&noise, 3));
+            for _ in 0..7 {
+                let mut parameters: Vec<_> = parameters.iter_mut().map(Guarded::view_mut).collect();
+                let gradients: Vec<_> = gradients.iter().map(|gradient| Some(gradient.view())).collect();
+                let noise: Vec<_> = noise.iter().map(|noise| given.then(|| noise.view())).collect();
+                walkers.step_with(&mut parameters, &gradients, &noise).unwrap();
+            }
+            let bits = |array: &Guarded<f32>| array.elements().into_iter().map(f32::to_bits).collect::<Vec<_>>();
+            parameters.iter().flat_map(bits).collect::<Vec<_>>()
+        };
+        let whole = played(&devices()[0], &[0]);
+        for device in devices() {
+            assert!(played(device, &[0]) == whole, "given: {given}, {device}");
+            assert!(played(device, &[0, 1, CUT]) == whole, "given: {given}, in parts, {device}");
+        }
+    }
 }
 
 fn means<P: Pair<P> + Element>() {

@@ -1,8 +1,8 @@
 //! Calls that are refused, and their messages.
 
-use gradus::ensemble::{Ensemble, GtAdam, Mixing, ReplicatedSgd};
+use gradus::ensemble::{Ensemble, EntropySgd, GtAdam, Mixing, ReplicatedSgd};
 use gradus::optim::Tensor;
-use gradus::{Device, Error, Result};
+use gradus::{Device, Error, Result, View, ViewMut};
 
 use super::common::devices::devices;
 use super::common::memory::Guarded;
@@ -82,7 +82,7 @@ fn steps() {
 
         let x: Vec<_> = whole.iter().map(|&length| array(length)).collect();
         let views = || x.iter().map(Guarded::view).collect::<Vec<_>>();
-        let mean = |parameters: &[gradus::View<'_, f32>], lengths: &[usize]| {
+        let mean = |parameters: &[View<'_, f32>], lengths: &[usize]| {
             let mut means: Vec<_> = lengths.iter().map(|&length| array(length)).collect();
             refused(replicas.mean(parameters, &mut means.iter_mut().map(Guarded::view_mut).collect::<Vec<_>>()))
         };
@@ -95,12 +95,51 @@ fn steps() {
     }
 }
 
+fn written(x: &mut [[f32; 1]; 2]) -> [ViewMut<'_, f32>; 2] {
+    x.each_mut().map(|x| x.as_mut_slice().into())
+}
+
+#[test]
+fn walkers() {
+    let new = |method, tensors: &[Tensor]| Ensemble::<EntropySgd>::new(&Device::cpu(), method, tensors);
+    let of = |method: EntropySgd| refused(new(method, &[Tensor::new(2)]));
+    let usual = EntropySgd::default();
+    assert_eq!(of(EntropySgd { inner_lr: 0.0, ..usual }), "EntropySgd: inner_lr = 0 is outside (0, ∞)");
+    assert_eq!(of(EntropySgd { averaging: 1.0, ..usual }), "EntropySgd: averaging = 1 is outside [0, 1)");
+    assert_eq!(of(EntropySgd { dampening: 1.5, ..usual }), "EntropySgd: dampening = 1.5 is outside (-∞, 1]");
+    let most = 1_u64 << 53;
+    assert!(new(EntropySgd { seed: most, ..usual }, &[]).is_ok());
+    assert_eq!(
+        of(EntropySgd { inner_steps: most + 2, ..usual }),
+        "EntropySgd: inner_steps = 9007199254740994 is outside [0, 9007199254740992]"
+    );
+    assert_eq!(
+        of(EntropySgd { seed: u64::MAX, ..usual }),
+        "EntropySgd: seed = 18446744073709552000 is outside [0, 9007199254740992]"
+    );
+
+    let far = [Tensor::new(1), Tensor::new(1).id(1 << 32)];
+    let mut quiet = new(EntropySgd { noise: 0.0, ..usual }, &far).unwrap();
+    let mut loud = new(usual, &far).unwrap();
+    let g = [0.5_f32];
+    let mut x = [[1.0_f32], [1.0]];
+    let given = || Some(g.as_slice().into());
+    quiet.step(&mut written(&mut x), &[given(), given()]).unwrap();
+    let beyond = "tensor id 4294967296 does not fit into the 32 bits that a noise address has for it";
+    assert_eq!(refused(loud.step(&mut written(&mut x), &[given(), given()])), beyond);
+    loud.step(&mut written(&mut x), &[given(), None]).unwrap();
+    loud.step_with(&mut written(&mut x), &[given(), given()], &[None, given()]).unwrap();
+    let mut with =
+        |noise: &[Option<View<'_, f32>>]| refused(loud.step_with(&mut written(&mut x), &[given(), None], noise));
+    assert_eq!(with(&[None]), "the number of arrays of noise is 1 but there are 1 walker of 2 tensors");
+    let long = [0.0; 2];
+    assert_eq!(with(&[Some(long.as_slice().into()), None]), "noise 0 has 2 elements but parameter 0 has 1");
+}
+
 /// Slices cannot overlap; views of raw pointers may.
 #[cfg(all(feature = "cuda", target_os = "linux"))]
 #[test]
 fn shared_memory() {
-    use gradus::{View, ViewMut};
-
     let Some(device @ Device::Cuda(_)) = devices().last() else { panic!("there is a driver") };
     let mut replicas = Ensemble::<ReplicatedSgd>::new(device, ReplicatedSgd::default(), 2, &[Tensor::new(4)]).unwrap();
     // SAFETY: the calls are refused before anything is touched.

@@ -9,3 +9,4 @@ mod errors;
 mod formulas;
 mod saved;
 mod subject;
+mod walkers;

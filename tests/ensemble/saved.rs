@@ -8,7 +8,7 @@ use gradus::{Device, Result};
 
 use super::common::devices::devices;
 use super::common::memory::Guarded;
-use super::subject::{Agents, Model, RING, Replicas, Subject};
+use super::subject::{Agents, Model, RING, Replicas, Subject, Walkers};
 
 const LENGTHS: [usize; 3] = [70, 0, 20_000];
 
@@ -47,6 +47,13 @@ fn replicas_resume() {
 fn agents_resume() {
     resumes::<Agents<false>, f32>();
     resumes::<Agents<true>, f64>();
+}
+
+#[test]
+fn walkers_resume_inside_a_loop() {
+    resumes::<Walkers<2, true>, f32>();
+    resumes::<Walkers<5, false>, f64>();
+    resumes::<Walkers<9, true>, f32>();
 }
 
 fn refused<T>(result: Result<T>) -> String {

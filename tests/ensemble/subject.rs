@@ -2,7 +2,7 @@
 
 use gradus::Device;
 use gradus::element::Element;
-use gradus::ensemble::{Ensemble, GtAdam, Method, Mixing, ReplicatedSgd, Start};
+use gradus::ensemble::{Ensemble, EntropySgd, GtAdam, Method, Mixing, ReplicatedSgd, Start};
 use gradus::optim::Tensor;
 use gradus::rules::Pair;
 
@@ -41,6 +41,35 @@ impl<const GRADIENT: bool, P: Pair<G>, G: Element<Real = P::Real>> Subject<P, G>
         let start = if GRADIENT { Start::Gradient } else { Start::Mixing };
         let method = GtAdam { lr: 0.05, beta2: 0.9, bound: 2.0, start, ..GtAdam::default() };
         Ensemble::<GtAdam, P, G>::new(device, method, &Mixing::new(4, &RING).unwrap(), tensors).unwrap()
+    }
+}
+
+/// Walkers whose loops have `INNER` steps, with Nesterov's momentum or with a heavy ball; `INNER` of 0 is SGD, of 9 has no
+/// momentum.
+pub struct Walkers<const INNER: u64, const NESTEROV: bool>;
+
+impl<const INNER: u64, const NESTEROV: bool, P: Pair<G>, G: Element<Real = P::Real>> Subject<P, G>
+    for Walkers<INNER, NESTEROV>
+{
+    type Method = EntropySgd;
+
+    fn new(device: &Device, tensors: &[Tensor]) -> Ensemble<EntropySgd, P, G> {
+        let method = EntropySgd {
+            lr: 0.5,
+            momentum: if INNER == 9 { 0.0 } else { 0.9 },
+            dampening: 0.1,
+            weight_decay: 0.01,
+            nesterov: NESTEROV,
+            inner_steps: INNER,
+            noise: 0.3,
+            gamma: 0.5,
+            gamma_growth: 0.1,
+            outer_gamma: NESTEROV,
+            anchor_gradient: !NESTEROV,
+            seed: 11,
+            ..EntropySgd::default()
+        };
+        Ensemble::<EntropySgd, P, G>::new(device, method, tensors).unwrap()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Files of methods that are no rules, but step objects of their own.
 
 use gradus::element::{Dtype, Real};
-use gradus::ensemble::{Ensemble, GtAdam, Method, Mixing, ReplicatedSgd};
+use gradus::ensemble::{Ensemble, EntropySgd, GtAdam, Method, Mixing, ReplicatedSgd};
 use gradus::optim::Tensor;
 use gradus::rules::{Pair, Value};
 use gradus::{Buffer, Device};
@@ -32,6 +32,7 @@ impl Object {
 pub fn objects() -> &'static [Object] {
     &[
         Object { name: "replicated_sgd", single: replicated_sgd::<f32>, double: replicated_sgd::<f64> },
+        Object { name: "entropy_sgd", single: entropy_sgd::<f32>, double: entropy_sgd::<f64> },
         Object { name: "gtadam", single: gt_adam::<f32>, double: gt_adam::<f64> },
     ]
 }
@@ -141,6 +142,51 @@ fn gt_adam<T: Pair<T> + Real>(file: &File, device: &Device) -> Result<Vec<Differ
     compare("v", &agents)?;
     copies.step::<GtAdam>(|p, g| agents.step(p, g), before.as_deref())?;
     compare("tracker", &agents)?;
+    Ok(differences)
+}
+
+/// The code's loops, each of which begins with a gradient at the anchor. Its γ stays as it is: `g1` is read and has no effect.
+fn entropy_sgd<T: Pair<T> + Real>(file: &File, device: &Device) -> Result<Vec<Difference>, String> {
+    let mut hyper = file.hyper()?;
+    hyper.number("g1")?;
+    let inner_steps = hyper.count("L")?.unwrap_or(0);
+    let hyper = hyper.same(&["lr", "momentum", "weight_decay", "nesterov"])?.renamed("damp", "dampening")?;
+    let hyper = hyper.renamed("eps", "noise")?.renamed("g0", "gamma")?;
+    let method = EntropySgd { inner_steps, anchor_gradient: true, ..settings(hyper)? };
+    let start = file.array("param0")?;
+    let mut walker = Ensemble::<EntropySgd, T>::new(device, method, &[Tensor::new(start.len())]).map_err(explain)?;
+    let mut parameter = placed::<T>(device, &start)?;
+
+    let loops = file.arrays("params")?;
+    let calls = inner_steps as usize + 1;
+    let gradients = file.arrays("grads_all")?;
+    let noise = if inner_steps == 0 { Vec::new() } else { file.arrays("noise")? };
+    for (what, given, expected) in
+        [("gradients", gradients.len(), loops.len() * calls), ("of noise", noise.len(), loops.len() * (calls - 1))]
+    {
+        if given != expected {
+            return Err(format!("there are {given} {what}, not {expected} for {} loops", loops.len()));
+        }
+    }
+    let means = file.state_by_step("mu_per_step")?;
+    let (mut gradients, mut noise) = (gradients.iter(), noise.iter());
+    let mut differences = Vec::new();
+    for (step, expected) in loops.iter().enumerate() {
+        for (call, gradient) in gradients.by_ref().take(calls).enumerate() {
+            let gradient = placed::<T>(device, gradient)?;
+            let noise = noise.by_ref().take(usize::from(call > 0)).map(|noise| placed::<T>(device, noise));
+            let noise = noise.collect::<Result<Vec<_>, _>>()?;
+            let noise = [noise.first().map(Buffer::view)];
+            let stepped = walker.step_with(&mut [parameter.view_mut()], &[Some(gradient.view())], &noise);
+            stepped.map_err(explain)?;
+        }
+        let given = wide(parameter.to_vec().map_err(explain)?);
+        differences.push(Difference::greatest(&format!("params {step}"), &given, expected)?);
+        if let Some(Some(expected)) = means.as_ref().and_then(|means| means.get(step)) {
+            let given = array(&walker.state().map_err(explain)?, "copy.0.mean")?;
+            differences.push(Difference::greatest(&format!("state mu_per_step {step}"), &given, expected)?);
+        }
+    }
     Ok(differences)
 }
 

@@ -39,6 +39,8 @@ pub(crate) struct CudaEnsemble<M: Method, P: Element, G: Element> {
     cuda: Cuda,
     update: CudaFunction,
     copies: usize,
+    /// State arrays of a copy; a row has room for all that the method may have.
+    arrays: usize,
     /// The tensors, once for each copy.
     slots: Vec<Slot>,
     /// The states of all copies of each tensor. They are allocated at its first step or load: their phase follows the
@@ -96,7 +98,7 @@ fn flag<T: Real>(phases: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> CudaEnsemble<M, P, G> {
-    pub(crate) fn new(cuda: &Cuda, tensors: &[Listed], copies: usize, weights: &[P::Real]) -> Result<Self> {
+    pub(crate) fn new(cuda: &Cuda, method: &M, tensors: &[Listed], copies: usize, weights: &[P::Real]) -> Result<Self> {
         let module = modules::load(cuda, M::NAME, &layout::<M>())?;
         let mut own_weights = zeros(cuda, weights.len().max(1))?;
         upload(cuda, weights, &mut own_weights, 0)?;
@@ -104,6 +106,7 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> CudaEnsemble<M, P, G> {
             cuda: cuda.clone(),
             update: modules::function(cuda, &module, &update_name::<M, P, G>())?,
             copies,
+            arrays: method.kept(),
             slots: Slot::of_copies(tensors, copies),
             states: tensors.iter().map(|_| None).collect(),
             hyper: zeros(cuda, M::Hyper::NAMES.len().max(1))?,
@@ -117,7 +120,7 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> CudaEnsemble<M, P, G> {
     }
 
     fn arrays_of_tensor(&self) -> usize {
-        self.copies * M::STATES.len()
+        self.copies * self.arrays
     }
 
     /// Brings the tables up to date with the addresses of a step.
@@ -139,11 +142,17 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> CudaEnsemble<M, P, G> {
             };
             let states = states.addresses(&self.cuda);
             let parameters = copies().map(|bound| phase::<P>(bound.parameter));
-            let gradients = copies().filter_map(|bound| Some(phase::<G>(bound.gradient?)));
-            let phases = parameters.chain(gradients).chain(states.iter().map(|&state| phase::<P::Real>(state)));
+            let read = copies().flat_map(|bound| bound.gradient.into_iter().chain(bound.extra));
+            let phases =
+                parameters.chain(read.map(phase::<G>)).chain(states.iter().map(|&state| phase::<P::Real>(state)));
             flags.push(flag::<P::Real>(phases));
             let gradients = copies().map(|bound| bound.gradient.unwrap_or(0));
-            arrays.push(copies().map(|bound| bound.parameter).chain(gradients).chain(states).collect());
+            let extras = copies().map(|bound| bound.extra.unwrap_or(0));
+            let mut row: Vec<u64> = copies().map(|bound| bound.parameter).chain(gradients).chain(extras).collect();
+            // All copies keep the same arrays: where some are left out, there is one copy.
+            row.extend(states);
+            row.resize(self.copies * (3 + M::STATES.len()), 0);
+            arrays.push(row);
         }
         let rows = Rows::new::<P>(&self.cuda, &self.slots, &arrays, &flags)?;
         self.tables = Some(Tables { bound, rows });
@@ -186,15 +195,16 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaEn
         &mut self,
         parameters: &mut [ViewMut<'_, P>],
         gradients: &[Option<View<'_, G>>],
-        _: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
     ) -> Result<()> {
         let cuda = self.cuda.clone();
         let mut guards = Vec::new();
         let mut bound = Vec::with_capacity(self.slots.len());
-        for (parameter, gradient) in parameters.iter_mut().zip(gradients) {
+        for (position, (parameter, gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
             let parameter = written(&cuda, parameter, &mut guards);
             let gradient = gradient.as_ref().map(|view| read(&cuda, view, &mut guards));
-            bound.push(Bound { parameter, gradient, extra: None });
+            let extra = extras.get(position).and_then(Option::as_ref).map(|view| read(&cuda, view, &mut guards));
+            bound.push(Bound { parameter, gradient, extra });
         }
         self.bind(bound)?;
         self.launch()
@@ -265,7 +275,7 @@ pub(crate) fn mean<P: Element>(
         // A row has room for a gradient in each copy; the mean takes the place of the first.
         let mut row: Vec<u64> = of_tensor.chain([out]).collect();
         flags.push(flag::<P::Real>(row.iter().map(|&address| phase::<P>(address))));
-        row.resize(2 * copies, 0);
+        row.resize(3 * copies, 0);
         slots.push(Slot { id: tensor as u64, length: length as u64, first: 0, group: 0 });
         arrays.push(row);
     }
@@ -288,7 +298,7 @@ mod tests {
     use half::{bf16, f16};
 
     use super::*;
-    use crate::ensemble::GtAdam;
+    use crate::ensemble::{EntropySgd, GtAdam};
 
     macro_rules! update_names {
         ($(($parameter:ident, $gradient:ident),)*) => {
@@ -306,6 +316,7 @@ mod tests {
                 assert!(modules::text(name).contains(&format!(".entry {kernel}(")), "no {kernel} in {name}.ptx");
             }
         };
+        text(EntropySgd::NAME, update_names::<EntropySgd>());
         text(GtAdam::NAME, update_names::<GtAdam>());
         text(ReplicatedSgd::NAME, update_names::<ReplicatedSgd>());
         text(

@@ -1,5 +1,6 @@
 //! One step of several copies on the CPU: every chunk of every tensor, through rayon. Twin: `kernels/optim/copies.cuh`.
 
+mod entropy_sgd;
 mod gt_adam;
 mod replicated_sgd;
 
@@ -7,6 +8,7 @@ use bytemuck::Zeroable;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::one_pass::Noise;
 use super::step::{host, host_mut};
 use crate::backend::{Bound, CHUNK, Slot, check_memory};
 use crate::device::Cpu;
@@ -15,6 +17,7 @@ use crate::ensemble::{Backend, Method, Saved};
 use crate::error::Result;
 use crate::memory::{View, ViewMut, zeros};
 use crate::optim::Listed;
+use crate::rng::{Address, Purpose, key};
 use crate::rules::{Pair, Record};
 
 pub(crate) use replicated_sgd::mean;
@@ -39,6 +42,10 @@ pub trait Loops: Method {
 pub struct Chunk<'a, P: Element, G> {
     parameters: Vec<&'a mut [P]>,
     gradients: Vec<Option<&'a [G]>>,
+    /// What the step is given beside the gradients; empty where it is given nothing.
+    extras: Vec<Option<&'a [G]>>,
+    /// What is drawn where the method takes noise and is given none.
+    noise: Option<Noise>,
     /// The arrays of copy 0, then those of copy 1, ...
     states: Vec<&'a mut [P::Real]>,
     /// Elements.
@@ -50,9 +57,16 @@ impl<'a, P: Element, G: Element> Chunk<'a, P, G> {
     fn split_off(&mut self) -> Self {
         let count = self.length.min(CHUNK as usize);
         self.length -= count;
+        let noise = self.noise;
+        self.noise = noise.map(|noise| noise.behind(count));
+        let read = |arrays: &mut Vec<Option<&'a [G]>>| {
+            arrays.iter_mut().map(|array| array.as_mut().map(|array| first(array, count))).collect()
+        };
         Chunk {
             parameters: self.parameters.iter_mut().map(|array| first_mut(array, count)).collect(),
-            gradients: self.gradients.iter_mut().map(|array| array.as_mut().map(|array| first(array, count))).collect(),
+            gradients: read(&mut self.gradients),
+            extras: read(&mut self.extras),
+            noise,
             states: self.states.iter_mut().map(|array| first_mut(array, count)).collect(),
             length: count,
         }
@@ -125,6 +139,8 @@ pub(crate) struct CpuEnsemble<M: Method, T: Real> {
     hyper: M::Hyper,
     weights: Vec<T>,
     copies: usize,
+    /// State arrays of a copy.
+    arrays: usize,
     /// The tensors, once for each copy.
     slots: Vec<Slot>,
     kept: Saved<T>,
@@ -134,13 +150,22 @@ pub(crate) struct CpuEnsemble<M: Method, T: Real> {
 
 impl<M: Method, T: Real> CpuEnsemble<M, T> {
     /// Errors: memory that does not suffice.
-    pub(crate) fn new(cpu: Cpu, tensors: &[Listed], copies: usize, weights: Vec<T>) -> Result<Self> {
-        let arrays = copies * M::STATES.len();
-        let lengths = tensors.iter().flat_map(|tensor| (0..arrays).map(|_| tensor.length as usize));
+    pub(crate) fn new(cpu: Cpu, method: &M, tensors: &[Listed], copies: usize, weights: Vec<T>) -> Result<Self> {
+        let arrays = method.kept();
+        let lengths = tensors.iter().flat_map(|tensor| (0..copies * arrays).map(|_| tensor.length as usize));
         let states = lengths.map(zeros).collect::<Result<_>>()?;
         let hyper = M::Hyper::from_fn(|_| 0.0);
         let kept = Saved { steps: 0, states };
-        Ok(Self { cpu, hyper, weights, copies, slots: Slot::of_copies(tensors, copies), kept, bound: Vec::new() })
+        Ok(Self {
+            cpu,
+            hyper,
+            weights,
+            copies,
+            arrays,
+            slots: Slot::of_copies(tensors, copies),
+            kept,
+            bound: Vec::new(),
+        })
     }
 }
 
@@ -149,14 +174,15 @@ impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuEnse
         &mut self,
         parameters: &mut [ViewMut<'_, P>],
         gradients: &[Option<View<'_, G>>],
-        _: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
     ) -> Result<()> {
-        let address = |(parameter, gradient): (&mut ViewMut<'_, P>, &Option<View<'_, G>>)| Bound {
+        let extra = |position: usize| extras.get(position).and_then(Option::as_ref).map(host);
+        let address = |(position, (parameter, gradient)): (usize, (&mut ViewMut<'_, P>, &Option<View<'_, G>>))| Bound {
             parameter: host_mut(parameter).as_ptr().addr() as u64,
             gradient: gradient.as_ref().map(|gradient| host(gradient).as_ptr().addr() as u64),
-            extra: None,
+            extra: extra(position).map(|extra| extra.as_ptr().addr() as u64),
         };
-        let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).map(address).collect();
+        let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).enumerate().map(address).collect();
         if bound != self.bound {
             check_memory::<P, G>(&self.slots, &bound)?;
             self.bound = bound;
@@ -165,16 +191,24 @@ impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuEnse
         self.kept.steps = self.kept.steps.wrapping_add(1);
         let scalars = M::tick(&self.hyper, self.kept.steps);
         let scalars = M::Scalars::from_fn(|k| P::Real::from_f64(*scalars.nth(k)));
+        let (seed, step) = (M::noise_seed(&self.hyper), self.kept.steps);
+        let noise = |slot: &Slot| {
+            let address = Address::new(Purpose::GRADIENT_NOISE, step, slot.id, 0).ok()?;
+            Some(Noise { key: key(seed?), address, element: slot.first })
+        };
         let tensors = self.slots.len() / self.copies;
         let mut whole: Vec<Chunk<'_, P, G>> = Vec::with_capacity(tensors);
         let mut states = self.kept.states.iter_mut().map(Vec::as_mut_slice);
         for slot in &self.slots[..tensors] {
-            let states = states.by_ref().take(self.copies * M::STATES.len()).collect();
-            whole.push(Chunk { parameters: Vec::new(), gradients: Vec::new(), states, length: slot.length as usize });
+            let states = states.by_ref().take(self.copies * self.arrays).collect();
+            let (parameters, gradients, extras) = (Vec::new(), Vec::new(), Vec::new());
+            let (noise, length) = (noise(slot), slot.length as usize);
+            whole.push(Chunk { parameters, gradients, extras, noise, states, length });
         }
         for (position, (parameter, gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
             whole[position % tensors].parameters.push(host_mut(parameter));
             whole[position % tensors].gradients.push(gradient.as_ref().map(host));
+            whole[position % tensors].extras.push(extra(position));
         }
         let mut chunks = Vec::new();
         for mut tensor in whole {
