@@ -66,7 +66,7 @@ impl<T: Pair<T> + Real> Copies<T> {
     /// A step; the gradients stand copy by copy, or there are none.
     fn step<M: Method>(
         &mut self,
-        step: impl FnOnce(&mut [gradus::ViewMut<'_, T>], &[Option<gradus::View<'_, T>>]) -> gradus::Result<()>,
+        ensemble: &mut Ensemble<M, T>,
         gradients: Option<&[f64]>,
     ) -> Result<Vec<f64>, String> {
         let length = self.parameters.first().map_or(1, Buffer::len);
@@ -79,7 +79,7 @@ impl<T: Pair<T> + Real> Copies<T> {
             _ => gradients.iter().map(|gradient| Some(gradient.view())).collect(),
         };
         let mut parameters: Vec<_> = self.parameters.iter_mut().map(Buffer::view_mut).collect();
-        step(&mut parameters, &views).map_err(explain)?;
+        ensemble.step(&mut parameters, &views).map_err(explain)?;
         let mut all = Vec::new();
         for parameter in &self.parameters {
             all.extend(wide(parameter.to_vec().map_err(explain)?));
@@ -100,8 +100,8 @@ fn replicated_sgd<T: Pair<T> + Real>(file: &File, device: &Device) -> Result<Vec
     let mut replicas = Ensemble::<ReplicatedSgd, T>::new(device, method, start.len(), &tensors).map_err(explain)?;
     let mut copies = Copies::<T>::new(device, &start)?;
     let mut differences = Vec::new();
-    for (step, (gradients, expected)) in steps(file, "replica_grads")?.into_iter().enumerate() {
-        let given = copies.step::<ReplicatedSgd>(|p, g| replicas.step(p, g), Some(&gradients))?;
+    for (step, (gradients, expected)) in steps(file, "replica_grads")?.enumerate() {
+        let given = copies.step(&mut replicas, Some(&gradients))?;
         differences.push(Difference::greatest(&format!("params {step}"), &given, &expected)?);
     }
     Ok(differences)
@@ -124,8 +124,8 @@ fn gt_adam<T: Pair<T> + Real>(file: &File, device: &Device) -> Result<Vec<Differ
     let mut copies = Copies::<T>::new(device, &start)?;
     let mut differences = Vec::new();
     let mut before: Option<Vec<f64>> = None;
-    for (step, (gradients, expected)) in steps(file, "agent_grads")?.into_iter().enumerate() {
-        let given = copies.step::<GtAdam>(|p, g| agents.step(p, g), before.as_deref())?;
+    for (step, (gradients, expected)) in steps(file, "agent_grads")?.enumerate() {
+        let given = copies.step(&mut agents, before.as_deref())?;
         differences.push(Difference::greatest(&format!("params {step}"), &given, &expected)?);
         before = Some(gradients);
     }
@@ -140,7 +140,7 @@ fn gt_adam<T: Pair<T> + Real>(file: &File, device: &Device) -> Result<Vec<Differ
     };
     compare("m", &agents)?;
     compare("v", &agents)?;
-    copies.step::<GtAdam>(|p, g| agents.step(p, g), before.as_deref())?;
+    copies.step(&mut agents, before.as_deref())?;
     compare("tracker", &agents)?;
     Ok(differences)
 }
@@ -191,10 +191,10 @@ fn entropy_sgd<T: Pair<T> + Real>(file: &File, device: &Device) -> Result<Vec<Di
 }
 
 /// The gradients and the parameters of each step.
-fn steps(file: &File, gradients: &str) -> Result<Vec<(Vec<f64>, Vec<f64>)>, String> {
+fn steps(file: &File, gradients: &str) -> Result<impl Iterator<Item = (Vec<f64>, Vec<f64>)>, String> {
     let (gradients, parameters) = (file.arrays(gradients)?, file.arrays("params")?);
     if gradients.len() != parameters.len() {
         return Err(format!("there are {} gradients and {} parameters", gradients.len(), parameters.len()));
     }
-    Ok(gradients.into_iter().zip(parameters).collect())
+    Ok(gradients.into_iter().zip(parameters))
 }
