@@ -7,7 +7,7 @@ constexpr int STATE_ARRAYS = FIELDS<EntropySgd::State<double>, double>;
 
 COPIES_LAYOUT(entropy_sgd, EntropySgd, STATE_ARRAYS)
 
-// Where the noise of a chunk comes from: drawn, given, or none.
+// Where the noise of a chunk comes from: drawn, which it is only where there is a gradient, given, or none.
 struct Drawn {
     Normal normal;
     Address address;
@@ -68,16 +68,16 @@ template <class P, class G, class Noise, bool INSIDE> struct Walk {
                                           is_on(s.ends) || is_on(s.seeds)};
         const bool writes[STATE_ARRAYS] = {is_on(s.begins), is_on(s.begins) || is_on(s.walks),
                                            is_on(s.begins) || is_on(s.walks), is_on(s.ends) || is_on(s.seeds)};
-        const bool given = gradient != nullptr;
+        const bool given = std::is_same_v<Noise, Drawn> || gradient != nullptr;
 
         // First, so that its registers are free again before the arrays come.
         const auto numbers = noise.template run<Real, N>(at);
         auto p = load<N>(parameter + at);
+        const Pack<G, N> g = given ? load<N>(gradient + at) : Pack<G, N>();
         Pack<Real, N> states[STATE_ARRAYS];
         for (int k = 0; k < STATE_ARRAYS; k++) {
             states[k] = keeps[k] && reads[k] ? load<N>(state[k] + at) : Pack<Real, N>();
         }
-        const Pack<G, N> g = given ? load<N>(gradient + at) : Pack<G, N>();
         for (int i = 0; i < N; i++) {
             EntropySgd::State<Real> values;
             for (int k = 0; k < STATE_ARRAYS; k++) {

@@ -34,6 +34,8 @@ template <class P, class G> struct Pulled {
 
     template <int N> __device__ void run(uint32_t at) const {
         const auto mean = replicas.template mean<N>(at);
+        // Unrolled, it spills on sm_120.
+        #pragma unroll 1
         for (uint32_t copy = 0; copy < replicas.copies.count; copy++) {
             const G* gradient = replicas.copies.gradient(copy);
             if (gradient == nullptr) {
