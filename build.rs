@@ -1,7 +1,7 @@
 //! Embeds `kernels/ptx`, or compiles again what no longer follows from its sources.
 //!
 //! The tables in `src/rules/list.rs` say which kernels of rules there are; their entry points are written here, one `.cu` a
-//! rule. [`ROUTINES`] lists what else there is.
+//! rule. [`ROUTINES`] and [`METHODS`] list what else there is.
 //! `kernels/ptx/MANIFEST` holds a hash of what every PTX was made from. `GRADUS_KERNELS=write` compiles everything into
 //! `kernels/ptx`, `GRADUS_KERNELS=check` compiles everything and fails where a byte differs from what is there.
 
@@ -35,6 +35,13 @@ for_each_pair!(pairs);
 
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
 const ROUTINES: &[(&str, &str)] = &[("fmath", "core/fmath.cu"), ("noise", "es/noise.cu")];
+
+/// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.
+const METHODS: &[(&str, &str)] = &[
+    ("replicated_sgd", "optim/replicated_sgd.cu"),
+    ("gt_adam", "optim/gt_adam.cu"),
+    ("entropy_sgd", "optim/entropy_sgd.cu"),
+];
 
 /// `-rdc=true` makes the layout constants visible to the driver.
 const FLAGS: &[&str] = &[
@@ -81,8 +88,9 @@ fn run() -> Result<()> {
     let mut sources = BTreeMap::new();
     let rules = RULES.iter().map(|&(module, settings)| (module, entry_points(module, settings)));
     let routines = ROUTINES.iter().map(|&(module, path)| (module, format!("#include \"{path}\"\n")));
-    let units =
-        rules.chain(routines).map(|(module, text)| unit(module, text, &mut sources)).collect::<Result<Vec<_>>>()?;
+    let methods = METHODS.iter().map(|&(module, path)| (module, for_pairs(path)));
+    let texts = rules.chain(routines).chain(methods);
+    let units = texts.map(|(module, text)| unit(module, text, &mut sources)).collect::<Result<Vec<_>>>()?;
     for path in sources.keys() {
         println!("cargo::rerun-if-changed=kernels/{path}");
     }
@@ -170,6 +178,13 @@ extern "C" __global__ void __launch_bounds__(THREADS)
         .unwrap();
     }
     text
+}
+
+/// A file that makes a kernel of every pair by `FOR_EACH_PAIR`.
+fn for_pairs(path: &str) -> String {
+    let kernels: String =
+        PAIRS.iter().map(|(parameter, gradient)| format!(" KERNEL({parameter}, {gradient})")).collect();
+    format!("#define FOR_EACH_PAIR(KERNEL){kernels}\n#include \"{path}\"\n")
 }
 
 /// Adds every file that `text` includes by name, and what those include. An include's path starts at `kernels/`.
@@ -304,7 +319,9 @@ fn write_shipped(fresh: &BTreeMap<String, String>) -> Result<()> {
 
 fn check_shipped(fresh: &BTreeMap<String, String>) -> Result<()> {
     if let Some(name) = shipped_names()?.iter().find(|name| !fresh.contains_key(*name)) {
-        return Err(format!("{FOLDER}/{name} belongs to no rule of src/rules/list.rs and no routine of build.rs"));
+        return Err(format!(
+            "{FOLDER}/{name} belongs to no rule of src/rules/list.rs and no routine or method of build.rs"
+        ));
     }
     // MANIFEST sorts first: another nvcc is the message that explains the others.
     for (name, text) in fresh {

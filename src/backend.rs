@@ -5,6 +5,7 @@ use std::ops::Range;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
+use crate::optim::Listed;
 use crate::rules::{Form, Record};
 use crate::step;
 
@@ -38,6 +39,14 @@ pub(crate) struct Slot {
     pub(crate) first: u64,
     /// The group whose settings hold for the tensor.
     pub(crate) group: usize,
+}
+
+impl Slot {
+    /// Tensors, once for each of several copies.
+    pub(crate) fn of_copies(tensors: &[Listed], copies: usize) -> Vec<Self> {
+        let slot = |&Listed { id, length, first, group }: &Listed| Self { id, length, first, group };
+        (0..copies).flat_map(|_| tensors.iter().map(slot)).collect()
+    }
 }
 
 /// What a backend keeps of a tensor from step to step.
@@ -95,8 +104,24 @@ pub(crate) fn check_memory<P: Element, G: Element>(slots: &[Slot], bound: &[Boun
     check_spans(spans)
 }
 
+/// Looks for means and parameters, each an address and a length, that are not aligned to their elements, and for means that
+/// share memory with anything.
+pub(crate) fn check_mean<P: Element>(means: &[(u64, usize)], parameters: &[(u64, usize)]) -> Result<()> {
+    let means = means.iter().enumerate();
+    let means = means.map(|(position, &(address, length))| Span {
+        what: MEAN,
+        ..Span::parameter::<P>(position, address, length as u64)
+    });
+    let parameters = parameters.iter().enumerate();
+    let parameters = parameters
+        .map(|(position, &(address, length))| Span::read::<P>("replica's parameter", position, address, length as u64));
+    check_spans(means.chain(parameters).collect())
+}
+
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
+/// What is written of replicas, as messages call it.
+const MEAN: &str = "mean";
 
 /// The memory of one argument of a step.
 #[derive(Clone, Copy, Debug)]
@@ -121,7 +146,7 @@ impl Span {
     }
 
     fn is_written(&self) -> bool {
-        self.what == PARAMETER
+        self.what == PARAMETER || self.what == MEAN
     }
 
     fn name(&self) -> String {

@@ -75,6 +75,18 @@ pub enum ErrorKind {
     #[error("the number of {what} is {given} but the optimizer has {}", count(*expected as u64, "tensor"))]
     Count { what: &'static str, given: usize, expected: usize },
 
+    /// The lists of a step do not match the copies of an ensemble's tensors.
+    #[error("the number of {what} is {given} but there are {} of {}", count(*copies as u64, copy), count(*tensors as u64, "tensor"))]
+    Copies { what: &'static str, given: usize, copy: &'static str, copies: usize, tensors: usize },
+
+    /// An ensemble of no copies.
+    #[error("an ensemble has one {copy} at least, not none")]
+    NoCopies { copy: &'static str },
+
+    /// The weights by which agents mix are no doubly stochastic matrix.
+    #[error("mixing matrix: {message}")]
+    Mixing { message: String },
+
     /// Two things that belong together differ in length.
     #[error("{what} has {} but {other} has {expected}", count(*given, "element"))]
     Length { what: String, given: u64, other: String, expected: u64 },

@@ -3,6 +3,7 @@
 //!
 //! * [`rules`]: the update rules, each a struct of settings with defaults.
 //! * [`optim`]: [`Optimizer`](optim::Optimizer), which steps tensors by a rule, on a [`Device`].
+//! * [`ensemble`]: optimizers of several copies of a model: replicas, agents, a walker around an anchor.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!
@@ -35,6 +36,7 @@ mod cpu;
 mod cuda;
 pub mod device;
 pub mod element;
+pub mod ensemble;
 mod error;
 pub mod fmath;
 mod memory;

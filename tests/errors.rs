@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use gradus::device::{Cpu, SimdLevel};
+use gradus::ensemble::{Ensemble, Mixing, ReplicatedSgd};
 #[cfg(feature = "cuda")]
 use gradus::noise;
 use gradus::optim::{Group, Optimizer, State, Tensor};
@@ -56,6 +57,7 @@ fn provoked() -> Vec<(Error, String)> {
     by_lists(&mut says);
     by_processors(&mut says);
     by_addresses(&mut says);
+    by_copies(&mut says);
     all
 }
 
@@ -189,6 +191,18 @@ fn by_addresses(says: Says) {
         let refused = refused(noise::normals(&Device::cpu(), 0, &address, 0, out));
         says(refused, "the noise is on cuda:3 but the device that draws it is on cpu");
     }
+}
+
+fn by_copies(says: Says) {
+    let cpu = Device::cpu();
+    let replicas =
+        |replicas| Ensemble::<ReplicatedSgd>::new(&cpu, ReplicatedSgd::default(), replicas, &[Tensor::new(2)]);
+    says(refused(replicas(0)), "an ensemble has one replica at least, not none");
+    says(
+        refused(replicas(3).and_then(|mut replicas| replicas.step(&mut [], &[]))),
+        "the number of parameters is 0 but there are 3 replicas of 1 tensor",
+    );
+    says(refused(Mixing::new(2, &[1.0, 0.5, 0.0, 0.5])), "mixing matrix: row 0 has the sum 1.5, not 1");
 }
 
 #[test]

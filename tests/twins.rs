@@ -63,6 +63,18 @@ fn what_surrounds_a_rule_is_a_twin() {
 }
 
 #[test]
+fn methods_of_several_copies_are_twins() {
+    for method in ["replicated_sgd", "gt_adam", "entropy_sgd"] {
+        let rust = tokens(&read(&format!("src/ensemble/{method}.rs")));
+        let cuda = tokens(&read(&format!("kernels/optim/{method}.cuh")));
+        let compared = compare_records(&rust, &cuda, &["Hyper", "Scalars", "State"]);
+        if let Err(difference) = compared.and_then(|()| compare_functions(&rust, &cuda)) {
+            panic!("{method}: {difference}");
+        }
+    }
+}
+
+#[test]
 fn planted_differences_are_noticed() {
     let rust = read("src/rules/adamw.rs");
     let cuda = read("kernels/rules/adamw.cuh");

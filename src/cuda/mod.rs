@@ -17,6 +17,14 @@
 //! | | groups | as above | 8 | read |
 //! | | counters | as above | 8 | read; the first written |
 //! | | scalars | as above, after the tick | T | read |
+//! | `<method>_<parameter>_<gradient>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk; | tensor table | n rows of 32 + 8·k·(3 + A) bytes for k copies | 8 | read |
+//! | where copies mix | copies | u32: k, 1 at least | | |
+//! | 2·k `T` of shared | settings | H f64 | 8 | read |
+//! | memory a thread) | counters | two u64; the second is 0 between launches | 8 | read, written |
+//! | | weights | k² `T` where copies mix | T | read |
+//! | `replicated_sgd_mean_<parameter>` | chunk and tensor table | as above, A = 0 | 8 | read |
+//! | (1 block a chunk) | copies | u32: k, 1 at least | | |
 //! | `noise_normals` (1 block | noise | `count` f32, disjoint from all else | 4 | written |
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
@@ -29,6 +37,13 @@
 //! IN_PHASE only where all its arrays' addresses, counted in elements, agree modulo 16 / size of `T`: the kernel then
 //! accesses runs of so many elements. Where they agree modulo 16, as states do that were allocated for the parameter's
 //! address, it moves no sector twice.
+
+//!
+//! A method steps k copies of a tensor. Its row of the tensor table names, after length, first, id and flags, the parameter
+//! of each copy (read, written), the gradient and another array of each (read; 0 where there is none), and A state arrays of
+//! each (read, written; of Entropy-SGD without momentum the first two); for the mean, parameters are read and the mean, which stands in place of the first gradient, is written. What
+//! is said above of lengths, alignment, overlap, chunks and IN_PHASE holds for these arrays; the parameter whose memory counts
+//! is that of copy 0.
 
 #![allow(unsafe_code)]
 

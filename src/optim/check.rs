@@ -17,20 +17,68 @@ pub(super) fn arguments<P: Element, G: Element>(
 ) -> Result<()> {
     count("parameters", parameters.len(), tensors.len())?;
     count("gradients", gradients.len(), tensors.len())?;
-    for (position, ((tensor, parameter), gradient)) in tensors.iter().zip(parameters).zip(gradients).enumerate() {
-        if parameter.len() as u64 != tensor.length {
-            return Err(ErrorKind::Length {
-                what: format!("parameter {position}"),
-                given: parameter.len() as u64,
-                other: format!("tensor {position}"),
-                expected: tensor.length,
-            }
-            .into());
-        }
+    each(place, tensors, parameters, gradients)
+}
+
+/// Lengths and devices of parameters and gradients, which stand copy by copy, in it tensor by tensor.
+fn each<P: Element, G: Element>(
+    place: Place,
+    tensors: &[Listed],
+    parameters: &[ViewMut<'_, P>],
+    gradients: &[Option<View<'_, G>>],
+) -> Result<()> {
+    let listed = tensors.iter().enumerate().cycle();
+    for (position, (((number, tensor), parameter), gradient)) in listed.zip(parameters).zip(gradients).enumerate() {
+        length(parameter.len(), tensor.length, || (format!("parameter {position}"), format!("tensor {number}")))?;
         same_place(|| format!("parameter {position}"), parameter.place(), place)?;
         read(place, "gradient", position, tensor, gradient)?;
     }
     Ok(())
+}
+
+/// The copies of tensors that a step takes.
+#[derive(Clone, Copy)]
+pub(crate) struct Copies<'a> {
+    /// What a copy is called.
+    pub(crate) copy: &'static str,
+    pub(crate) copies: usize,
+    pub(crate) tensors: &'a [Listed],
+}
+
+impl Copies<'_> {
+    /// Counts, lengths and devices of the arguments of a step of several copies.
+    pub(crate) fn arguments<P: Element, G: Element>(
+        &self,
+        place: Place,
+        parameters: &[ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        self.count("parameters", parameters.len())?;
+        self.count("gradients", gradients.len())?;
+        each(place, self.tensors, parameters, gradients)
+    }
+
+    /// Count, lengths and devices of what a step takes beside the gradients; `all` names it together, `each` one by one.
+    pub(crate) fn extras<G: Element>(
+        &self,
+        all: &'static str,
+        each: &str,
+        place: Place,
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        self.count(all, extras.len())?;
+        let mut tensors = self.tensors.iter().cycle().zip(extras).enumerate();
+        tensors.try_for_each(|(position, (tensor, extra))| read(place, each, position, tensor, extra))
+    }
+
+    /// Errors: another number than the copies of all tensors.
+    pub(crate) fn count(&self, what: &'static str, given: usize) -> Result<()> {
+        let Self { copy, copies, tensors } = *self;
+        if given == copies.saturating_mul(tensors.len()) {
+            return Ok(());
+        }
+        Err(ErrorKind::Copies { what, given, copy, copies, tensors: tensors.len() }.into())
+    }
 }
 
 /// Use, count, lengths and devices of what a step takes beside the gradients.
@@ -62,10 +110,15 @@ pub(super) fn noise<G: Element>(
     }
     for (position, (tensor, gradient)) in tensors.iter().zip(gradients).enumerate() {
         if gradient.is_some() && extras.get(position).is_none_or(Option::is_none) {
-            Address::new(Purpose::GRADIENT_NOISE, 0, tensor.id, 0)?.covers(tensor.first, tensor.length)?;
+            has_noise(tensor)?;
         }
     }
     Ok(())
+}
+
+/// Errors where an element of the tensor has no address for noise.
+pub(crate) fn has_noise(tensor: &Listed) -> Result<()> {
+    Address::new(Purpose::GRADIENT_NOISE, 0, tensor.id, 0)?.covers(tensor.first, tensor.length)
 }
 
 /// Length and device of an array that a step may be given for a tensor.
@@ -77,23 +130,25 @@ fn read<G: Element>(
     array: &Option<View<'_, G>>,
 ) -> Result<()> {
     let Some(array) = array else { return Ok(()) };
-    if array.len() as u64 != tensor.length {
-        return Err(ErrorKind::Length {
-            what: format!("{what} {position}"),
-            given: array.len() as u64,
-            other: format!("parameter {position}"),
-            expected: tensor.length,
-        }
-        .into());
-    }
+    length(array.len(), tensor.length, || (format!("{what} {position}"), format!("parameter {position}")))?;
     same_place(|| format!("{what} {position}"), array.place(), place)
 }
 
-fn count(what: &'static str, given: usize, expected: usize) -> Result<()> {
+/// Errors: a length that is not that of something else; `names` are those of both.
+pub(crate) fn length(given: usize, expected: u64, names: impl FnOnce() -> (String, String)) -> Result<()> {
+    let given = given as u64;
+    if given == expected {
+        return Ok(());
+    }
+    let (what, other) = names();
+    Err(ErrorKind::Length { what, given, other, expected }.into())
+}
+
+pub(crate) fn count(what: &'static str, given: usize, expected: usize) -> Result<()> {
     if given == expected { Ok(()) } else { Err(ErrorKind::Count { what, given, expected }.into()) }
 }
 
-fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
+pub(crate) fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
     if given == expected {
         return Ok(());
     }
@@ -107,7 +162,7 @@ fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> R
 }
 
 /// The position that an argument gave, or an error that says how many there are.
-pub(super) fn position(what: &'static str, given: usize, count: usize) -> Result<usize> {
+pub(crate) fn position(what: &'static str, given: usize, count: usize) -> Result<usize> {
     if given < count { Ok(given) } else { Err(ErrorKind::NoSuch { what, given, count }.into()) }
 }
 

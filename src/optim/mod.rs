@@ -11,7 +11,7 @@
 //! without waiting for the device. On the CPU the same chunks go through rayon, and the bits depend neither on the number
 //! of threads nor on the instruction set.
 
-mod check;
+pub(crate) mod check;
 mod group;
 mod optimizer;
 mod state;
@@ -22,6 +22,7 @@ pub use group::Group;
 pub use optimizer::Optimizer;
 pub use state::{Array, State};
 pub use stepper::Stepper;
+pub(crate) use tensor::List;
 pub use tensor::{Listed, Tensor};
 
 pub use crate::step::{Average, Lookahead, Momentum, Schedule};

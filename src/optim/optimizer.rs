@@ -3,7 +3,7 @@ use std::fmt;
 use super::check;
 use super::group::Group;
 use super::state::State;
-use super::tensor::{Listed, Tensor};
+use super::tensor::{List, Listed, Tensor};
 use crate::backend::{Backend, Slot};
 use crate::cpu::optim::CpuBackend;
 #[cfg(feature = "cuda")]
@@ -57,9 +57,7 @@ use crate::rules::{Form, Pair, Rule};
 pub struct Optimizer<R: Rule, P: Pair<G> = f32, G: Element<Real = P::Real> = P> {
     device: Device,
     groups: Vec<Group<R>>,
-    tensors: Vec<Listed>,
-    /// Of all tensors there ever were.
-    greatest_id: Option<u64>,
+    list: List,
     backend: Box<dyn Backend<P, G>>,
 }
 
@@ -76,7 +74,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
             Device::Cuda(cuda) => Box::new(CudaBackend::new(cuda, Form::of::<R>())?),
         };
         backend.set_groups(vec![group.row()])?;
-        Ok(Self { device: device.clone(), groups: vec![group], tensors: Vec::new(), greatest_id: None, backend })
+        Ok(Self { device: device.clone(), groups: vec![group], list: List::default(), backend })
     }
 
     /// The device the states lie on and the step runs on.
@@ -134,7 +132,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
 
     /// The tensors, in the order in which [`step`](Self::step) takes them.
     pub fn tensors(&self) -> &[Listed] {
-        &self.tensors
+        &self.list.tensors
     }
 
     /// Adds a tensor behind the others, with a state of zeros and no steps taken, and returns its position.
@@ -142,37 +140,28 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     /// Errors: no such group; elements that another tensor of the same id holds, or that begin where another begins;
     /// memory that does not suffice.
     pub fn add(&mut self, tensor: Tensor) -> Result<usize> {
-        let Tensor { length, group, id, first } = tensor;
-        check::position("group", group, self.groups.len())?;
-        let listed = Listed { id: id.unwrap_or_else(|| self.free_id()), first, length, group };
-        check::not_listed(&listed, &self.tensors)?;
-        self.backend.add(Slot { id: listed.id, length, first, group })?;
-        self.greatest_id = self.greatest_id.max(Some(listed.id));
-        self.tensors.push(listed);
-        Ok(self.tensors.len() - 1)
-    }
-
-    /// The id after the greatest so far; where there is none, the least that no tensor has.
-    fn free_id(&self) -> u64 {
-        let next = self.greatest_id.map_or(Some(0), |id| id.checked_add(1));
-        let unused = |id: &u64| self.tensors.iter().all(|tensor| tensor.id != *id);
-        next.or_else(|| (0..).find(unused)).unwrap_or_default()
+        check::position("group", tensor.group, self.groups.len())?;
+        let listed = self.list.listed(tensor)?;
+        let Listed { id, first, length, group } = listed;
+        self.backend.add(Slot { id, length, first, group })?;
+        self.list.push(listed);
+        Ok(self.list.tensors.len() - 1)
     }
 
     /// Removes a tensor with its state; those behind it move up. Errors: no such tensor.
     pub fn remove(&mut self, position: usize) -> Result<Listed> {
-        check::position("tensor", position, self.tensors.len())?;
+        check::position("tensor", position, self.list.tensors.len())?;
         self.backend.remove(position)?;
-        Ok(self.tensors.remove(position))
+        Ok(self.list.tensors.remove(position))
     }
 
     /// Moves a tensor to another group; its state and its counter stay. An average and slow weights stay where the new group
     /// has them too. Errors: no such tensor, no such group.
     pub fn regroup(&mut self, position: usize, group: usize) -> Result<()> {
-        check::position("tensor", position, self.tensors.len())?;
+        check::position("tensor", position, self.list.tensors.len())?;
         check::position("group", group, self.groups.len())?;
         self.backend.regroup(position, group)?;
-        self.tensors[position].group = group;
+        self.list.tensors[position].group = group;
         Ok(())
     }
 
@@ -207,11 +196,11 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         gradients: &[Option<View<'_, G>>],
         extras: &[Option<View<'_, G>>],
     ) -> Result<()> {
-        check::arguments(self.device.place(), &self.tensors, parameters, gradients)?;
+        check::arguments(self.device.place(), &self.list.tensors, parameters, gradients)?;
         if !extras.is_empty() {
-            check::extras(&Form::of::<R>(), self.device.place(), &self.tensors, extras)?;
+            check::extras(&Form::of::<R>(), self.device.place(), &self.list.tensors, extras)?;
         }
-        check::noise(&Form::of::<R>(), &self.tensors, gradients, extras)?;
+        check::noise(&Form::of::<R>(), &self.list.tensors, gradients, extras)?;
         self.backend.step(parameters, gradients, extras)
     }
 
@@ -219,9 +208,9 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     ///
     /// Errors: no such tensor, a group without an average.
     pub fn averages(&self, position: usize) -> Result<Vec<P::Real>> {
-        check::position("tensor", position, self.tensors.len())?;
+        check::position("tensor", position, self.list.tensors.len())?;
         let [average, ..] = self.backend.read(position)?.around;
-        average.ok_or_else(|| ErrorKind::NoAverage { position, group: self.tensors[position].group }.into())
+        average.ok_or_else(|| ErrorKind::NoAverage { position, group: self.list.tensors[position].group }.into())
     }
 
     /// Steps taken by the optimizer, whichever tensors had gradients. On CUDA the host waits for the device.
@@ -231,16 +220,16 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
 
     /// Steps taken by one tensor. Errors: no such tensor. On CUDA the host waits for the device.
     pub fn tensor_steps(&self, position: usize) -> Result<u64> {
-        check::position("tensor", position, self.tensors.len())?;
+        check::position("tensor", position, self.list.tensors.len())?;
         Ok(self.backend.read(position)?.steps)
     }
 
     /// Everything a later [`load_state`](Self::load_state) needs to go on with the same bits; the parameters are the
     /// caller's to save. On CUDA the host waits for the device.
     pub fn state(&self) -> Result<State> {
-        let tensors = (0..self.tensors.len()).map(|k| self.backend.read(k)).collect::<Result<Vec<_>>>()?;
+        let tensors = (0..self.list.tensors.len()).map(|k| self.backend.read(k)).collect::<Result<Vec<_>>>()?;
         let rows = self.groups.iter().map(Group::row).collect();
-        Ok(State::of(&Form::of::<R>(), self.backend.steps()?, rows, &self.tensors, tensors))
+        Ok(State::of(&Form::of::<R>(), self.backend.steps()?, rows, &self.list.tensors, tensors))
     }
 
     /// Goes on from a saved state: counters, states, the settings of the groups and which tensor is in which.
@@ -253,11 +242,12 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
             groups.push(Group::from_row(position, row)?);
             Ok(())
         };
-        let loaded = state.read::<P::Real>(&Form::of::<R>(), self.groups.len(), &self.tensors, &mut accept)?;
+        let tensors = &self.list.tensors;
+        let loaded = state.read::<P::Real>(&Form::of::<R>(), self.groups.len(), tensors, &mut accept)?;
         self.replace_groups(groups)?;
         for (position, (tensor, group)) in loaded.tensors.into_iter().zip(loaded.membership).enumerate() {
             self.backend.regroup(position, group)?;
-            self.tensors[position].group = group;
+            self.list.tensors[position].group = group;
             self.backend.write(position, tensor)?;
         }
         self.backend.set_steps(loaded.steps)
@@ -266,12 +256,12 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
 
 impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> fmt::Debug for Optimizer<R, P, G> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { device, groups, tensors, .. } = self;
+        let Self { device, groups, list, .. } = self;
         f.debug_struct("Optimizer")
             .field("pair", &(P::DTYPE, G::DTYPE))
             .field("device", device)
             .field("groups", groups)
-            .field("tensors", tensors)
+            .field("tensors", &list.tensors)
             .finish_non_exhaustive()
     }
 }

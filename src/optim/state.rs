@@ -80,7 +80,7 @@ impl Array {
         self.len() == 0
     }
 
-    fn of<T: Real>(values: Vec<T>) -> Self {
+    pub(crate) fn of<T: Real>(values: Vec<T>) -> Self {
         match T::DTYPE {
             Dtype::F64 => Self::F64(bytemuck::allocation::cast_vec(values)),
             _ => Self::F32(bytemuck::allocation::cast_vec(values)),
@@ -151,7 +151,7 @@ impl State {
                 }
             }
         }
-        Self { rule: rule.name.to_owned(), arithmetic: T::DTYPE.name().to_owned(), arrays }
+        Self::new::<T>(rule.name, arrays)
     }
 
     /// The contents as an optimizer of a rule takes them. Errors: whatever does not fit it, and what `accept` says of the
@@ -163,19 +163,27 @@ impl State {
         listed: &[Listed],
         accept: &mut dyn FnMut(usize, &[f64]) -> Result<()>,
     ) -> Result<Loaded<T>> {
-        if self.rule != rule.name {
-            return Err(wrong(format!("it is of rule '{}' but the optimizer's is '{}'", self.rule, rule.name)));
+        let mut reader = self.reader::<T>(rule.name)?;
+        let loaded = reader.read(rule, groups, listed, accept)?;
+        reader.finish()?;
+        Ok(loaded)
+    }
+
+    /// The state of a rule, or of another method, in an arithmetic type.
+    pub(crate) fn new<T: Real>(rule: &str, arrays: BTreeMap<String, Array>) -> Self {
+        Self { rule: rule.to_owned(), arithmetic: T::DTYPE.name().to_owned(), arrays }
+    }
+
+    /// What takes the arrays out one by one. Errors: a state of another rule or arithmetic type.
+    pub(crate) fn reader<T: Real>(&self, rule: &str) -> Result<Reader<'_>> {
+        if self.rule != rule {
+            return Err(wrong(format!("it is of rule '{}' but the optimizer's is '{rule}'", self.rule)));
         }
         if self.arithmetic != T::DTYPE.name() {
             let (given, expected) = (&self.arithmetic, T::DTYPE);
             return Err(wrong(format!("its arithmetic is {given} but the optimizer's is {expected}")));
         }
-        let mut reader = Reader { arrays: self.arrays.iter().map(|(name, array)| (name.as_str(), array)).collect() };
-        let loaded = reader.read(rule, groups, listed, accept)?;
-        match reader.arrays.into_keys().min() {
-            None => Ok(loaded),
-            Some(name) => Err(wrong(format!("'{name}' belongs to nothing the optimizer has"))),
-        }
+        Ok(Reader { arrays: self.arrays.iter().map(|(name, array)| (name.as_str(), array)).collect() })
     }
 
     /// The name of the rule.
@@ -235,7 +243,7 @@ fn elements<T, const N: usize>(bytes: &[u8], decode: impl Fn([u8; N]) -> T) -> V
 }
 
 /// The arrays that nothing has asked for yet.
-struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     arrays: HashMap<&'a str, &'a Array>,
 }
 
@@ -280,11 +288,20 @@ impl Reader<'_> {
         Ok(Loaded { steps, membership, tensors })
     }
 
+    /// Errors: arrays that nothing has asked for.
+    pub(crate) fn finish(self) -> Result<()> {
+        match self.arrays.into_keys().min() {
+            None => Ok(()),
+            Some(name) => Err(wrong(format!("'{name}' belongs to nothing the optimizer has"))),
+        }
+    }
+
     fn take(&mut self, name: &str) -> Result<&Array> {
         self.arrays.remove(name).ok_or_else(|| wrong(format!("there is no array '{name}'")))
     }
 
-    fn count(&mut self, name: &str) -> Result<u64> {
+    /// A number of steps or the like.
+    pub(crate) fn count(&mut self, name: &str) -> Result<u64> {
         match self.take(name)? {
             Array::U64(values) if values.len() == 1 => Ok(values[0]),
             other => Err(unlike(name, other, "u64", 1)),
@@ -295,7 +312,8 @@ impl Reader<'_> {
         Ok(self.values(name, 1)?[0])
     }
 
-    fn values<T: Real>(&mut self, name: &str, length: u64) -> Result<Vec<T>> {
+    /// An array of the arithmetic type.
+    pub(crate) fn values<T: Real>(&mut self, name: &str, length: u64) -> Result<Vec<T>> {
         let array = self.take(name)?;
         match array.reals() {
             Some(values) if values.len() as u64 == length => Ok(values),

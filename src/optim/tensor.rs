@@ -1,3 +1,6 @@
+use super::check;
+use crate::error::Result;
+
 /// A tensor, or a shard of one, that an optimizer steps.
 ///
 /// Its identity is its id and the range of elements it holds of the tensor of that id: a shard steps to the bits of the
@@ -54,5 +57,38 @@ impl Listed {
     /// One behind the last element's position in the whole tensor.
     pub(super) fn end(&self) -> u64 {
         self.first.saturating_add(self.length)
+    }
+}
+
+/// The tensors of an optimizer, in the order in which a step takes them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct List {
+    pub(crate) tensors: Vec<Listed>,
+    /// Of all tensors there ever were.
+    greatest_id: Option<u64>,
+}
+
+impl List {
+    /// How a new tensor would be listed, its group taken as it is.
+    ///
+    /// Errors: elements that another tensor of the same id holds, or that begin where another begins.
+    pub(crate) fn listed(&self, tensor: Tensor) -> Result<Listed> {
+        let Tensor { length, group, id, first } = tensor;
+        let listed = Listed { id: id.unwrap_or_else(|| self.free_id()), first, length, group };
+        check::not_listed(&listed, &self.tensors)?;
+        Ok(listed)
+    }
+
+    /// Lists a tensor behind the others.
+    pub(crate) fn push(&mut self, listed: Listed) {
+        self.greatest_id = self.greatest_id.max(Some(listed.id));
+        self.tensors.push(listed);
+    }
+
+    /// The id after the greatest so far; where there is none, the least that no tensor has.
+    fn free_id(&self) -> u64 {
+        let next = self.greatest_id.map_or(Some(0), |id| id.checked_add(1));
+        let unused = |id: &u64| self.tensors.iter().all(|tensor| tensor.id != *id);
+        next.or_else(|| (0..).find(unused)).unwrap_or_default()
     }
 }

@@ -20,7 +20,7 @@ pub struct Difference {
 
 impl Difference {
     /// Errors: arrays of other lengths.
-    fn greatest(place: &str, given: &[f64], expected: &[f64]) -> Result<Self, String> {
+    pub fn greatest(place: &str, given: &[f64], expected: &[f64]) -> Result<Self, String> {
         same_length(place, given.len(), expected.len())?;
         let of = |element: usize| {
             let (given, expected) = (given[element], expected[element]);
@@ -177,7 +177,7 @@ impl<T: Stepped<T> + Real> Player<T> {
     }
 }
 
-fn array(state: &State, name: &str) -> Result<Vec<f64>, String> {
+pub fn array(state: &State, name: &str) -> Result<Vec<f64>, String> {
     let found = ["tensor.0.0.state.", "tensor.0.0."].iter().find_map(|stem| state.get(&format!("{stem}{name}")));
     match found {
         Some(Array::F64(values)) => Ok(values.clone()),
@@ -190,15 +190,15 @@ fn same_length(what: &str, given: usize, expected: usize) -> Result<(), String> 
     if given == expected { Ok(()) } else { Err(format!("{what} has {given} elements, not {expected}")) }
 }
 
-fn placed<T: Real>(device: &Device, values: &[f64]) -> Result<Buffer<T>, String> {
+pub fn placed<T: Real>(device: &Device, values: &[f64]) -> Result<Buffer<T>, String> {
     let rounded: Vec<T> = values.iter().copied().map(T::from_f64).collect();
     Buffer::from_slice(device, &rounded).map_err(explain)
 }
 
-fn wide<T: Real>(values: Vec<T>) -> Vec<f64> {
+pub fn wide<T: Real>(values: Vec<T>) -> Vec<f64> {
     values.into_iter().map(T::to_f64).collect()
 }
 
-fn explain(error: gradus::Error) -> String {
+pub fn explain(error: gradus::Error) -> String {
     error.to_string()
 }

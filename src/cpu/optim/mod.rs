@@ -1,4 +1,6 @@
+mod ensemble;
 mod one_pass;
 mod step;
 
+pub(crate) use ensemble::{CpuEnsemble, Loops, mean};
 pub(crate) use step::CpuBackend;

@@ -57,7 +57,7 @@ impl Noise {
 
     /// The numbers of the first [`BLOCK`] elements.
     #[inline(always)]
-    fn block(&self) -> [f32; BLOCK] {
+    pub(super) fn block(&self) -> [f32; BLOCK] {
         const { assert!(BLOCK == rng::BATCH) };
         let (counter, skip) = (self.element / rng::BLOCK, (self.element % rng::BLOCK) as usize);
         let mut numbers = rng::normals(self.key, &self.address, counter);

@@ -233,7 +233,7 @@ impl<P: Element, G: Element<Real = P::Real>> OnePass<'_, P, G> {
 }
 
 /// The elements of a view that the caller has checked to be in ordinary memory.
-fn host<'a, T: Element>(view: &'a View<'_, T>) -> &'a [T] {
+pub(super) fn host<'a, T: Element>(view: &'a View<'_, T>) -> &'a [T] {
     match &view.0 {
         Read::Cpu(slice) => slice,
         #[cfg(feature = "cuda")]
@@ -241,7 +241,7 @@ fn host<'a, T: Element>(view: &'a View<'_, T>) -> &'a [T] {
     }
 }
 
-fn host_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>) -> &'a mut [T] {
+pub(super) fn host_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>) -> &'a mut [T] {
     match &mut view.0 {
         Written::Cpu(slice) => slice,
         #[cfg(feature = "cuda")]

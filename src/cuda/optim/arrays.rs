@@ -1,12 +1,13 @@
 //! What lies in device memory from step to step: counters and carries in one array each, the states a tensor each.
 
 use bytemuck::Zeroable;
+use cudarc::driver::sys::CUstreamCaptureStatus;
 use cudarc::driver::{CudaSlice, DevicePtr, DeviceRepr, ValidAsZeroBits};
 
 use super::tables::StateLayout;
 use crate::device::Cuda;
 use crate::element::Real;
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 
 /// One row of each array for every tensor, with room for more.
 pub(super) struct Counters<T: Real> {
@@ -130,6 +131,22 @@ pub(super) fn upload<T: DeviceRepr>(cuda: &Cuda, from: &[T], to: &mut CudaSlice<
     }
     let mut to = to.slice_mut(start..start + from.len());
     cuda.explain(cuda.stream().memcpy_htod(from, &mut to), || format!("upload of {} bytes", size_of_val(from)))
+}
+
+/// A table of at least one word.
+pub(super) fn uploaded(cuda: &Cuda, words: &[u64]) -> Result<CudaSlice<u64>> {
+    let mut table = zeros(cuda, words.len().max(1))?;
+    upload(cuda, words, &mut table, 0)?;
+    Ok(table)
+}
+
+/// Errors while the stream is being captured: what is uploaded then would not be uploaded again by a replay.
+pub(super) fn not_capturing(cuda: &Cuda, reason: &'static str) -> Result<()> {
+    let status = cuda.explain(cuda.stream().capture_status(), || "query of the stream's capture".to_owned())?;
+    if status == CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE {
+        return Ok(());
+    }
+    Err(ErrorKind::StaleCapture { ordinal: cuda.ordinal(), reason }.into())
 }
 
 /// Waits for the stream.

@@ -2,17 +2,16 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::sys::CUstreamCaptureStatus;
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
-use super::arrays::{Counters, States, download, upload, zeros};
+use super::arrays::{Counters, States, download, not_capturing, upload, uploaded, zeros};
 use super::tables::{Kept, chunk_rows, layout, phase, row};
 use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
 use crate::cuda::address::{read, written};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Element, Real};
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::memory::{View, ViewMut};
 use crate::rules::{Form, Pair, Record};
 use crate::step;
@@ -83,14 +82,8 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
         })
     }
 
-    /// Errors while the stream is being captured: what is uploaded then would not be uploaded again by a replay.
     fn not_capturing(&self, reason: &'static str) -> Result<()> {
-        let status = self.cuda.stream().capture_status();
-        let status = self.cuda.explain(status, || "query of the stream's capture".to_owned())?;
-        if status == CUstreamCaptureStatus::CU_STREAM_CAPTURE_STATUS_NONE {
-            return Ok(());
-        }
-        Err(ErrorKind::StaleCapture { ordinal: self.cuda.ordinal(), reason }.into())
+        not_capturing(&self.cuda, reason)
     }
 
     /// Brings the tables up to date with the addresses of a step.
@@ -115,16 +108,10 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
         // A launch has a block at least; a chunk of no elements names no tensor.
         chunks.resize(chunks.len().max(2), 0);
         let chunk_count = chunks.len() / 2;
-        self.tables =
-            Some(Tables { bound, tensors: self.uploaded(&tensors)?, chunks: self.uploaded(&chunks)?, chunk_count });
+        let (tensors, chunks) = (uploaded(&self.cuda, &tensors)?, uploaded(&self.cuda, &chunks)?);
+        self.tables = Some(Tables { bound, tensors, chunks, chunk_count });
         self.stale = false;
         Ok(())
-    }
-
-    fn uploaded(&self, words: &[u64]) -> Result<CudaSlice<u64>> {
-        let mut table = zeros(&self.cuda, words.len().max(1))?;
-        upload(&self.cuda, words, &mut table, 0)?;
-        Ok(table)
     }
 
     fn launch(&mut self) -> Result<()> {

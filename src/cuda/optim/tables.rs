@@ -9,7 +9,7 @@ use crate::step;
 /// The flag of a row whose tensor has a gradient.
 const HAS_GRADIENT: u64 = 1;
 /// The flag of a row whose arrays share their element phase modulo a run: runs are aligned in each.
-const IN_PHASE: u64 = 2;
+pub(super) const IN_PHASE: u64 = 2;
 /// The flag of a row whose states are not touched.
 const IS_STATELESS: u64 = 4;
 
@@ -77,9 +77,12 @@ pub(super) fn row<P: Element, G: Element>(slot: &Slot, bound: &Bound, kept: &Kep
 
 /// The rows of a tensor in the chunk table: none where it has no gradient.
 pub(super) fn chunk_rows<P: Element>(tensor: usize, slot: &Slot, bound: &Bound) -> impl Iterator<Item = [u64; 2]> {
-    let length = if bound.gradient.is_some() { slot.length } else { 0 };
-    chunks(length, phase::<P>(bound.parameter))
-        .map(move |chunk| [tensor as u64 | (chunk.end - chunk.start) << 32, chunk.start])
+    chunks_of::<P>(tensor, if bound.gradient.is_some() { slot.length } else { 0 }, bound.parameter)
+}
+
+/// The rows in the chunk table of `length` elements at an address.
+pub(super) fn chunks_of<P: Element>(tensor: usize, length: u64, address: u64) -> impl Iterator<Item = [u64; 2]> {
+    chunks(length, phase::<P>(address)).map(move |chunk| [tensor as u64 | (chunk.end - chunk.start) << 32, chunk.start])
 }
 
 /// Elements of one allocation for the state arrays of a tensor, each in the parameter's phase modulo [`CHUNK_PHASE`].
