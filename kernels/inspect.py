@@ -4,7 +4,7 @@
     kernels/inspect.py            writes the table in kernels/README.md
     kernels/inspect.py --check    fails if the table there differs
 
-Fails on a PTX that ptxas refuses or warns about, on a spill or a stack frame, and on float arithmetic that is
+Fails on a PTX that ptxas refuses or warns about, on a spill or a stack frame, on more registers than a rule may take, and on float arithmetic that is
 approximate, flushes, or leaves its rounding to ptxas. Wants the tools of kernels/toolchain.sh, or ptxas and nvdisasm
 beside NVCC, under CUDA_HOME or on PATH; no GPU.
 
@@ -36,6 +36,9 @@ DISASSEMBLED = ["sm_80", "sm_90"]
 BYTES = {"f32": 4, "bf16": 2, "f16": 2, "f64": 8}
 STATES_FIELD = 7
 
+# The most registers that a rule's kernels may take: with up to two state arrays, and with more.
+REGISTERS, REGISTERS_MANY_STATES = 72, 96
+
 # ptxas may leave a loop by a CALL to a label of the same kernel.
 JUMPS = ("BRA", "CALL")
 ARITHMETIC = {"add", "sub", "mul", "mad", "fma", "div", "rcp", "sqrt", "atom", "red"}
@@ -56,8 +59,10 @@ def main():
         sys.exit("\n".join(failures))
 
     by_job = dict(zip(jobs, reports))
-    rows = [row for file in files for row in table_rows(file, {t: by_job[file, t] for t in DISASSEMBLED})]
+    rows = [row for file in files for row in table_rows(file, {t: by_job[file, t] for t in DISASSEMBLED}, failures)]
     update_readme("\n".join(header() + rows), check=bool(sys.argv[1:]))
+    if failures:
+        sys.exit("\n".join(failures))
     print(f"{len(files)} PTX files assemble for {', '.join(TARGETS)} without a spill or a stack frame")
 
 
@@ -164,12 +169,14 @@ class Sass:
         found = {width(code[2]) for code in self.opcodes(way) if code[2].split(".")[0] == opcode}
         return " ".join(map(str, sorted(found, reverse=True)))
 
-    def main_loop(self, real):
-        """The longest hot way round the loop that stores the most, in accesses of more than one element of `real` bytes."""
+    def main_loop(self, real, single):
+        """The longest hot way round the loop that stores the most, in accesses of more than one element of `real` bytes. Where
+        there is no such loop, a thread takes one element at a time: that loop stores `single` bytes."""
         heads = {target for block in self.blocks for target in self.next[block] if target <= block}
         ways = [way for head in sorted(heads) if (way := self.longest_way(head))]
-        ways = [way for way in ways if any(size > real for size in self.stored(way))]
-        return max(ways, key=lambda way: sum(self.stored(way))) if ways else sys.exit("no loop stores several elements")
+        several = [way for way in ways if any(size > real for size in self.stored(way))]
+        ways = several or [way for way in ways if sum(self.stored(way)) == single]
+        return max(ways, key=lambda way: sum(self.stored(way))) if ways else sys.exit("no loop stores parameters")
 
     def longest_way(self, head):
         """The longest way from `head` back to it through hot blocks; None where there is none."""
@@ -222,12 +229,15 @@ def header():
     ]
 
 
-def table_rows(file, reports):
+def table_rows(file, reports, failures):
     # `assemble` has failed on every spill: the column says what holds for all targets.
     is_rule = (KERNELS / f"rules/{file.stem}.cuh").exists()
     states = layout(file)[STATES_FIELD] if is_rule else None
     for name in re.findall(r"\.entry (\w+)\(", file.read_text()):
         kernels = [reports[target]["kernels"][name] for target in DISASSEMBLED]
+        most = max(kernel["registers"] for kernel in kernels)
+        if is_rule and most > (limit := REGISTERS if states <= 2 else REGISTERS_MANY_STATES):
+            failures.append(f"{name}: {most} registers, more than {limit}")
         first = kernels[0]
         registers = ", ".join(str(kernel["registers"]) for kernel in kernels)
         if "_tick_" in name or not is_rule:
@@ -236,7 +246,7 @@ def table_rows(file, reports):
         parameter = BYTES[name.split("_")[-2]]
         real = max(parameter, 4)
         sass = [kernel["sass"] for kernel in kernels]
-        ways = [each.main_loop(real) for each in sass]
+        ways = [each.main_loop(real, parameter + states * real) for each in sass]
         counts = []
         for each, way in zip(sass, ways):
             parameters, rest = divmod(sum(each.stored(way)), parameter + states * real)

@@ -55,6 +55,17 @@ template <class Rule, class Scalars> __device__ bool takes_noise(const Scalars& 
     }
 }
 
+// Whether the rule's arithmetic alone fills the time and the registers: then a thread has one run in flight and not two, of one
+// element in f64.
+template <class Rule> constexpr bool is_heavy() {
+    if constexpr (requires { Rule::IS_HEAVY; }) {
+        return Rule::IS_HEAVY;
+    } else {
+        return false;
+    }
+}
+template <class Rule> constexpr bool IS_HEAVY = is_heavy<Rule>();
+
 // The position of the momentum in the rule's State; -1 where there is none.
 template <class Rule> constexpr int momentum_of() {
     if constexpr (requires { Rule::MOMENTUM; }) {

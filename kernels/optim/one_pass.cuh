@@ -102,6 +102,11 @@ template <class Rule, class P, class G> struct OnePass {
         store<N>(beside(tensor->momentum) + at, momentum);
     }
 
+    // The rule's scalars. A heavy rule reads them anew for every run, and so has their registers for its arithmetic.
+    __device__ auto read_scalars() const {
+        return read_record<typename Rule::template Scalars<Real>>(row + FIELDS<Around::Scalars<Real>, Real>);
+    }
+
     // RUNS runs of N elements, the first at element `at`, each THREADS runs after the one before: every load comes
     // before the arithmetic, every store after it.
     template <bool SURROUNDED, int N, int RUNS> __device__ void update(uint32_t at) const {
@@ -127,6 +132,7 @@ template <class Rule, class P, class G> struct OnePass {
                 before<N>(at + r * STRIDE, p[r]);
             }
         }
+        const auto own = IS_HEAVY<Rule> ? read_scalars() : scalars;
         #pragma unroll
         for (int r = 0; r < RUNS; r++) {
             float drawn[N];
@@ -154,7 +160,7 @@ template <class Rule, class P, class G> struct OnePass {
                     }
                 }
                 const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
-                p[r].element[i] = narrow<P>(Rule::update(scalars, widen(p[r].element[i]), given, values));
+                p[r].element[i] = narrow<P>(Rule::update(own, widen(p[r].element[i]), given, values));
                 #pragma unroll
                 for (int k = 0; k < STATES<Rule>; k++) {
                     x[r][k].element[i] = reinterpret_cast<Real*>(&values)[k];
@@ -181,8 +187,8 @@ template <class Rule, class P, class G>
 __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
                          const RealOf<P>* scalars) {
     using Real = RealOf<P>;
-    constexpr uint32_t N = RUN<Real>;
-    constexpr uint32_t RUNS = 2;
+    constexpr uint32_t N = IS_HEAVY<Rule> && sizeof(Real) == 8 ? 1 : RUN<Real>;
+    constexpr uint32_t RUNS = IS_HEAVY<Rule> ? 1 : 2;
     constexpr uint32_t BATCH = RUNS * N * THREADS;
 
     if (blockIdx.x == 0 && threadIdx.x == 0) {
@@ -210,8 +216,7 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     pass.row = scalars + uint64_t(chunk.tensor) * SCALARS_ROW<Rule>;
     const auto around = read_record<Around::Scalars<Real>>(pass.row);
     pass.gradient_scale = around.gradient_scale;
-    pass.scalars = read_record<typename Rule::template Scalars<Real>>(
-        pass.row + FIELDS<Around::Scalars<Real>, Real>);
+    pass.scalars = pass.read_scalars();
     if constexpr (EXTRA<Rule> == Extra::NOISE) {
         pass.noise.is_drawn = pass.extra == nullptr && takes_noise<Rule>(pass.scalars);
         if (pass.noise.is_drawn) {

@@ -10,6 +10,17 @@ template <class Rule>
 constexpr int SCALARS_ROW =
     FIELDS<Around::Scalars<double>, double> + FIELDS<typename Rule::template Scalars<double>, double>;
 
+// The part of what surrounds the rule, in step t of the tensor and `step` of the optimizer; returns the factor of the rate.
+template <class Real>
+__device__ double tick_around(const double* group, uint64_t t, uint64_t step, double* carry_row, Real* to) {
+    const auto hyper = read_record<Around::Hyper>(group);
+    auto carry = read_record<Around::Carry>(carry_row);
+    const auto scalars = Around::tick(hyper, t, carry);
+    write_record<double>(carry, carry_row);
+    write_record<double>(scalars, to);
+    return Around::lr_factor(hyper, step);
+}
+
 // groups: a GROUP_ROW of settings a group.
 // steps: the optimizer's own counter, which the update advances, then one a tensor; a tensor without a gradient keeps its own.
 // carries: a CARRY_ROW a tensor.
@@ -22,22 +33,18 @@ __device__ void tick(const TensorOf<Rule>* tensors, uint64_t tensor_count, const
         return;
     }
     const double* group = groups + uint64_t(tensors[i].group) * GROUP_ROW<Rule>;
-    const auto around = read_record<Around::Hyper>(group);
-    auto hyper = read_record<typename Rule::Hyper>(group + FIELDS<Around::Hyper, double>);
-    hyper.lr *= Around::lr_factor(around, steps[0] + 1);
-
-    double* row = carries + i * CARRY_ROW<Rule>;
-    double* own_row = row + FIELDS<Around::Carry, double>;
-    auto around_carry = read_record<Around::Carry>(row);
-    auto carry = read_record<typename Rule::Carry>(own_row);
-    const uint64_t t = steps[1 + i] + 1;
-    const auto around_scalars = Around::tick(around, t, around_carry);
-    const auto rule_scalars = Rule::tick(hyper, t, carry);
-
-    steps[1 + i] = t;
-    write_record<double>(around_carry, row);
-    write_record<double>(carry, own_row);
+    double* carry_row = carries + i * CARRY_ROW<Rule>;
     Real* to = scalars + i * SCALARS_ROW<Rule>;
-    write_record<double>(around_scalars, to);
-    write_record<double>(rule_scalars, to + FIELDS<Around::Scalars<double>, double>);
+    const uint64_t t = steps[1 + i] + 1;
+    const double lr_factor = tick_around(group, t, steps[0] + 1, carry_row, to);
+    steps[1 + i] = t;
+
+    // Read only now, so that the settings of both are never held in registers at once.
+    auto hyper = read_record<typename Rule::Hyper>(group + FIELDS<Around::Hyper, double>);
+    hyper.lr *= lr_factor;
+    double* own_row = carry_row + FIELDS<Around::Carry, double>;
+    auto carry = read_record<typename Rule::Carry>(own_row);
+    const auto own = Rule::tick(hyper, t, carry);
+    write_record<double>(carry, own_row);
+    write_record<double>(own, to + FIELDS<Around::Scalars<double>, double>);
 }

@@ -15,6 +15,7 @@ struct Aida {
     };
     template <class T> struct State { T m, r; };
     static constexpr int MOMENTUM = 0;
+    static constexpr bool IS_HEAVY = true;  // three powers an element
 
     static __device__ Scalars<double> tick(const Hyper& h, uint64_t t, Carry&) {
         // The corrections, taken out of the powers.
