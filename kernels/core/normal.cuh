@@ -74,7 +74,7 @@ class Normal {
         }
         const uint32_t word[] = {words.word[0],  words.word[1],  words.word[2],  words.word[3],
                                  behind.word[0], behind.word[1], behind.word[2], behind.word[3]};
-#pragma unroll
+        #pragma unroll
         for (int i = 0; i < N; i++) {
             const uint32_t even = skip & 2 ? word[i + 2] : word[i];
             const uint32_t odd = skip & 2 ? word[i + 3] : word[i + 1];

@@ -128,8 +128,10 @@ __device__ void walk(const Chunk* chunks, const uint64_t* tensors, uint32_t copi
         walk_through(chunk.length, all, s, Given<G>{all.extra(0)});
     } else if (s.walks != zero && s.noise != zero && all.gradient(0) != nullptr) {
         const auto h = read_record<EntropySgd::Hyper>(hyper);
+        Normal normal;
+        normal.begin();
         const Drawn noise = {
-            Normal(),
+            normal,
             {{GRADIENT_NOISE << PURPOSE_SHIFT, uint32_t(all.row[2]), uint32_t(step.t)}, uint64_t(h.seed)},
             all.row[1] + chunk.start,
         };
@@ -139,8 +141,9 @@ __device__ void walk(const Chunk* chunks, const uint64_t* tensors, uint32_t copi
     }
 }
 
+// Three blocks a multiprocessor: left alone, ptxas makes room for four and spills.
 #define KERNEL(P, G)                                                                                         \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                    \
+    extern "C" __global__ void __launch_bounds__(THREADS, 3)                                                    \
     entropy_sgd_##P##_##G(const Chunk* chunks, const uint64_t* tensors, uint32_t copies, const double* hyper, \
                           uint64_t* counters, const RealOf<P>*) {                                            \
         walk<P, G>(chunks, tensors, copies, hyper, counters);                                                \

@@ -14,11 +14,12 @@ constexpr int SCALARS_ROW =
 template <class Real>
 __device__ double tick_around(const double* group, uint64_t t, uint64_t step, double* carry_row, Real* to) {
     const auto hyper = read_record<Around::Hyper>(group);
+    const double lr_factor = Around::lr_factor(hyper, step);
     auto carry = read_record<Around::Carry>(carry_row);
     const auto scalars = Around::tick(hyper, t, carry);
     write_record<double>(carry, carry_row);
     write_record<double>(scalars, to);
-    return Around::lr_factor(hyper, step);
+    return lr_factor;
 }
 
 // groups: a GROUP_ROW of settings a group.
