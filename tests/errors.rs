@@ -13,6 +13,7 @@ use gradus::optim::{Group, Optimizer, State, Tensor};
 use gradus::rng::{Address, Purpose};
 use gradus::rules::{AdamW, AnyRule, Decay, Lion, Sgd, by_name, names};
 use gradus::{Buffer, Device, Error, Result, View, ViewMut};
+use steppers::Stepped;
 
 /// The kinds that no test of this file provokes, and why.
 const NOT_HERE: &[(&str, &str)] = &[
@@ -86,7 +87,8 @@ fn by_settings(says: Says) {
         "AmsGrad: variance_correction = 'max' is not 'none', 'after_max' or 'before_max'",
     );
 
-    let mut any = AnyRule::from(Sgd::default()).optimizer::<f32, f32>(&Device::cpu()).expect("the defaults are valid");
+    let mut any = <f32 as Stepped<f32>>::stepper(&Group::new(Sgd::default().into()), &Device::cpu())
+        .expect("the defaults are valid");
     says(
         refused(any.add_group(Group::new(Lion::default().into()))),
         "a group of the rule lion was given to an optimizer of the rule sgd",

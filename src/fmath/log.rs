@@ -20,7 +20,7 @@ pub(super) struct Sum<T> {
 pub(super) fn log2_sum_f32(a: f32) -> Sum<f32> {
     let subnormal = a < 1.1754944e-38;
     // 1 and √½ differ by the constant, so that the exponent changes at √½.
-    let w = to_bits(select(subnormal, a * 16777216.0, a)) + 0x004afb0d;
+    let w = to_bits(select(subnormal, a * 16777216.0, a)).wrapping_add(0x004afb0d);
     let m: f32 = from_bits((w & 0x007fffff) + 0x3f3504f3);
     let k = from_bits::<f32>((w >> 23) | 0x4b000000) - select(subnormal, 8388759.0, 8388735.0);
 
@@ -51,7 +51,7 @@ pub(super) fn log2_sum_f32(a: f32) -> Sum<f32> {
 #[inline(always)]
 pub(super) fn log2_sum_f64(a: f64) -> Sum<f64> {
     let subnormal = a < 2.2250738585072014e-308;
-    let w = to_bits(select(subnormal, a * 18014398509481984.0, a)) + 0x00095f619980c433;
+    let w = to_bits(select(subnormal, a * 18014398509481984.0, a)).wrapping_add(0x00095f619980c433);
     let m: f64 = from_bits((w & 0x000fffffffffffff) + 0x3fe6a09e667f3bcd);
     let k =
         from_bits::<f64>((w >> 52) | 0x4330000000000000) - select(subnormal, 4503599627371573.0, 4503599627371519.0);

@@ -24,7 +24,7 @@ impl Property for Descent {
                 }
             }
             for maximize in [false, true] {
-                let mut optimizer = Group::new(rule).maximize(maximize).optimizer::<P, G>(device).unwrap();
+                let mut optimizer = P::stepper(&Group::new(rule).maximize(maximize), device).unwrap();
                 optimizer.add(Tensor::new(2)).unwrap();
                 let mut parameter = Buffer::from_slice(device, &[element::<P>(0.0); 2]).unwrap();
                 let gradient = Buffer::from_slice(device, &[element::<G>(1.0), element(-1.0)]).unwrap();

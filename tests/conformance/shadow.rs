@@ -1,7 +1,7 @@
 //! The f64 shadow: steps in f32 stay as near to the same steps in f64 as their roundings allow.
 
 use gradus::element::Real;
-use gradus::optim::Tensor;
+use gradus::optim::{Group, Tensor};
 use gradus::rules::AnyRule;
 use gradus::{Buffer, Device};
 use steppers::Stepped;
@@ -63,7 +63,7 @@ fn widened(values: &[f32]) -> Vec<f64> {
 }
 
 fn stepped<T: Stepped<T> + Real>(device: &Device, rule: AnyRule, start: &[T], gradients: &[Vec<T>]) -> Vec<T> {
-    let mut optimizer = rule.optimizer::<T, T>(device).unwrap();
+    let mut optimizer = T::stepper(&Group::new(rule), device).unwrap();
     optimizer.add(Tensor::new(SIZE)).unwrap();
     let mut parameter = Buffer::from_slice(device, start).unwrap();
     for gradient in gradients {

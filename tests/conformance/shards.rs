@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use gradus::element::Element;
-use gradus::optim::Tensor;
+use gradus::optim::{Group, Tensor};
 use gradus::{Device, ErrorKind};
 use steppers::Stepped;
 
@@ -47,7 +47,7 @@ impl Property for EmptyShards {
     fn check<P: Stepped<G>, G: Element<Real = P::Real>>(subject: &'static Subject) {
         for lengths in [[0, 70], [70, 0]] {
             let label = || format!("{}, shards of {lengths:?} elements at 0", label::<P, G>(subject, &Device::cpu()));
-            let mut optimizer = subject.default().optimizer::<P, G>(&Device::cpu()).unwrap();
+            let mut optimizer = P::stepper(&Group::new(subject.default()), &Device::cpu()).unwrap();
             optimizer.add(Tensor::new(lengths[0]).id(7)).unwrap();
             match optimizer.add(Tensor::new(lengths[1]).id(7)) {
                 Err(refused) => assert!(matches!(refused.kind(), ErrorKind::Listed { .. }), "{}: {refused}", label()),
@@ -78,7 +78,7 @@ fn stepped<P: Stepped<G>, G: Element<Real = P::Real>>(
 ) -> Vec<Content<P>> {
     let bounds: Vec<usize> = [&[0], splits, &[parameter.len()]].concat();
     let ranges: Vec<Range<usize>> = bounds.windows(2).rev().map(|ends| ends[0]..ends[1]).collect();
-    let mut optimizer = subject.default().optimizer::<P, G>(device).unwrap();
+    let mut optimizer = P::stepper(&Group::new(subject.default()), device).unwrap();
     for range in &ranges {
         optimizer.add(Tensor::new(range.len()).id(7).first(range.start as u64)).unwrap();
     }

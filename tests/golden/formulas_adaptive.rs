@@ -1,10 +1,11 @@
 //! The same for Adagrad, Adadelta, RMSprop, AdaMax, NAdam and RAdam: by the files' names of settings, and by the rules' own
 //! where no file can say it.
 
-use gradus::optim::Tensor;
+use gradus::optim::{Group, Tensor};
 use gradus::rules::{Value, by_name};
 use gradus::{Buffer, Device};
 use serde_json::json;
+use steppers::Stepped;
 
 use super::file::File;
 use super::formulas::{assert_agrees, descended, file_with_states};
@@ -288,7 +289,7 @@ fn radam() {
 fn after_steps(rule: &str, settings: &[(&str, Value)], gradients: &[f32], steps: usize) -> Vec<f32> {
     let device = Device::cpu();
     let rule = by_name(rule, settings).unwrap();
-    let mut optimizer = rule.optimizer::<f32, f32>(&device).unwrap();
+    let mut optimizer = f32::stepper(&Group::new(rule), &device).unwrap();
     optimizer.add(Tensor::new(gradients.len())).unwrap();
     let mut parameter = Buffer::from_slice(&device, &vec![0.0; gradients.len()]).unwrap();
     let gradients = Buffer::from_slice(&device, gradients).unwrap();

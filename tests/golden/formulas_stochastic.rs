@@ -4,6 +4,7 @@ use gradus::optim::{Array, Group, Optimizer, Tensor};
 use gradus::rules::{AnyRule, LosingMomentum, SuperAdam};
 use gradus::{Buffer, Device};
 use serde_json::json;
+use steppers::Stepped;
 
 use super::formulas_extras::{ELEMENTS, STEPS, assert_agrees, extra, gradient, trajectory};
 
@@ -167,7 +168,7 @@ fn losing_momentum_stands_still_without_a_rate() {
 fn stepped(group: Group<AnyRule>, given: impl Fn(usize) -> bool) -> Vec<[f64; ELEMENTS]> {
     let device = Device::cpu();
     let placed = |values: [f64; ELEMENTS]| Buffer::from_slice(&device, &values).unwrap();
-    let mut optimizer = group.optimizer::<f64, f64>(&device).unwrap();
+    let mut optimizer = f64::stepper(&group, &device).unwrap();
     optimizer.add(Tensor::new(ELEMENTS)).unwrap();
     let mut parameter = placed(super::formulas_extras::START);
     let step = |t| {

@@ -74,7 +74,35 @@ impl Noise {
 type Columns<R, T> = <<R as Rule>::State<T> as Record<T>>::Of<[T; BLOCK]>;
 
 /// Updates chunks of parameters by a rule.
-pub(super) fn update<R: Rule, P: Element, G: Element<Real = P::Real>>(cpu: Cpu, pass: OnePass<'_, P, G>) {
+pub(super) fn update<R: Rule, P: Element, G: Element<Real = P::Real>>(cpu: Cpu, mut last: OnePass<'_, P, G>) {
+    let whole = last.split_off(last.parameter.len() / BLOCK * BLOCK);
+    blocks::<R, P, G>(cpu, whole);
+
+    // A last block that is not whole is copied to one that is, and goes through the same loop.
+    let count = last.parameter.len();
+    if count == 0 {
+        return;
+    }
+    let (mut p, g, extra) = (padded(&*last.parameter), padded(last.gradient), last.extra.map(padded));
+    let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_ARRAYS];
+    let mut arrays = columns.each_mut().map(|column| column.as_mut_slice());
+    for (column, array) in arrays.iter_mut().zip(&last.arrays) {
+        column[..array.len()].copy_from_slice(array);
+        if array.is_empty() {
+            *column = &mut [];
+        }
+    }
+    let extra = extra.as_ref().map(|extra| extra.as_slice());
+    blocks::<R, P, G>(cpu, OnePass { parameter: &mut p, gradient: &g, extra, arrays, ..last });
+    last.parameter.copy_from_slice(&p[..count]);
+    for (array, column) in last.arrays.iter_mut().zip(&columns) {
+        array.copy_from_slice(&column[..array.len()]);
+    }
+}
+
+/// Updates whole blocks. Not inlined: its loops are long, and are needed once.
+#[inline(never)]
+fn blocks<R: Rule, P: Element, G: Element<Real = P::Real>>(cpu: Cpu, pass: OnePass<'_, P, G>) {
     cpu.run(Loop::<R, P, G> { pass, rule: PhantomData });
 }
 
@@ -89,54 +117,26 @@ impl<R: Rule, P: Element, G: Element<Real = P::Real>> WithSimd for Loop<'_, R, P
 
     #[inline(always)]
     fn with_simd<S: Simd>(self, _: S) {
-        let OnePass { scalars, mut parameter, mut gradient, mut extra, mut noise, mut arrays } = self.pass;
+        let OnePass { scalars, parameter, gradient, mut extra, mut noise, mut arrays } = self.pass;
         let work = Work::<R, P::Real> {
             around: &scalars.around,
             rule: R::Scalars::from_fn(|k| scalars.rule[k]),
             is_stateless: scalars.is_stateless,
         };
-        // What a last block that is not whole is copied to: one body serves all blocks.
-        let mut columns = [[P::Real::zeroed(); BLOCK]; MAX_ARRAYS];
-        let (mut last_p, mut last_g, mut last_extra) =
-            ([P::zeroed(); BLOCK], [G::zeroed(); BLOCK], [G::zeroed(); BLOCK]);
-
-        while !parameter.is_empty() {
-            let count = parameter.len().min(BLOCK);
-            let p = parameter.split_off_mut(..count).unwrap_or_default();
-            let g = gradient.split_off(..count).unwrap_or_default();
-            let extra = extra.as_mut().and_then(|extra| extra.split_off(..count));
-            let mut arrays = arrays.each_mut().map(|array| array.split_off_mut(..count).unwrap_or_default());
-
-            let whole = count == BLOCK;
-            if !whole {
-                last_p[..count].copy_from_slice(p);
-                last_g[..count].copy_from_slice(g);
-                if let Some(extra) = extra {
-                    last_extra[..count].copy_from_slice(extra);
-                }
-                for (column, array) in columns.iter_mut().zip(&arrays) {
-                    column[..array.len()].copy_from_slice(array);
-                }
-            }
-            let mut held = columns.each_mut().map(|column| column.as_mut_slice());
-            for (held, array) in held.iter_mut().zip(&mut arrays) {
-                if whole || array.is_empty() {
-                    *held = &mut **array;
-                }
-            }
-            let block_p = p.as_mut_array().unwrap_or(&mut last_p);
-            let block_g = g.as_array().unwrap_or(&last_g);
-            let block_extra = extra.map(|extra| extra.as_array().unwrap_or(&last_extra));
-            work.block::<P, G>(block_p, block_g, block_extra, noise, &mut held);
+        for (p, g) in parameter.as_chunks_mut().0.iter_mut().zip(gradient.as_chunks().0) {
+            let mut arrays = arrays.each_mut().map(|array| array.split_off_mut(..BLOCK).unwrap_or_default());
+            let extra = extra.as_mut().and_then(|extra| extra.split_off(..BLOCK));
+            work.block::<P, G>(p, g, extra.and_then(|extra| extra.as_array()), noise, &mut arrays);
             noise = noise.map(|noise| noise.behind(BLOCK));
-            if !whole {
-                p.copy_from_slice(&last_p[..count]);
-                for (array, column) in arrays.iter_mut().zip(&columns) {
-                    array.copy_from_slice(&column[..array.len()]);
-                }
-            }
         }
     }
+}
+
+/// Elements behind the last whole block, zeros behind them.
+fn padded<E: Element>(tail: &[E]) -> [E; BLOCK] {
+    let mut block = [E::zeroed(); BLOCK];
+    block[..tail.len()].copy_from_slice(tail);
+    block
 }
 
 /// Loads an array, where there is one.

@@ -218,7 +218,7 @@ impl<P: Element, G: Element<Real = P::Real>> OnePass<'_, P, G> {
     }
 
     /// Splits the first `count` elements off.
-    fn split_off(&mut self, count: usize) -> Self {
+    pub(super) fn split_off(&mut self, count: usize) -> Self {
         let noise = self.noise;
         self.noise = noise.map(|noise| noise.behind(count));
         Self {
