@@ -1,4 +1,5 @@
-//! `cargo bench --bench step`: one tensor stepped by every rule for every pair of types, beside its yardsticks.
+//! `cargo bench --bench step`: one tensor stepped by every rule, beside its yardsticks: by SGD, AdamW and Lion for every pair of
+//! types, by the others for two.
 //!
 //! `cargo bench --bench step -- --ratios` prints how steps compare with their yardsticks, timed in turns.
 
@@ -36,10 +37,23 @@ macro_rules! pairs {
 }
 gradus::for_each_pair!(pairs);
 
+/// The rules that are timed for every pair.
+const FULLY: [&str; 3] = [Sgd::NAME, AdamW::NAME, Lion::NAME];
+
+fn usual_pairs<R: Rule>(criterion: &mut Criterion) {
+    if !FULLY.contains(&R::NAME) {
+        group::<R, f32, f32>(criterion);
+        group::<R, bf16, bf16>(criterion);
+    }
+}
+
 macro_rules! rules {
     ($($module:ident::$Rule:ident { $($names:tt)* },)*) => {
         fn every_rule(criterion: &mut Criterion) {
-            $(every_pair::<$Rule>(criterion);)*
+            every_pair::<Sgd>(criterion);
+            every_pair::<AdamW>(criterion);
+            every_pair::<Lion>(criterion);
+            $(usual_pairs::<$Rule>(criterion);)*
         }
     };
 }

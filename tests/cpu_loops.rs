@@ -241,7 +241,7 @@ impl Property for Fast {
             let states = subject.states.iter().map(|_| zeros()).collect();
             let mut stream = Stream { parameter: run.parameter.clone(), gradient: run.gradient.clone(), states };
             let mut share = || {
-                let (steps, streams) = (0..9).map(|_| (time(|| run.step()), time(|| stream.step()))).unzip();
+                let (steps, streams) = (0..5).map(|_| (time(|| run.step()), time(|| stream.step()))).unzip();
                 median(streams).as_secs_f64() / median(steps).as_secs_f64()
             };
             let mut trials = Vec::new();

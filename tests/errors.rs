@@ -11,7 +11,7 @@ use gradus::ensemble::{Ensemble, Mixing, ReplicatedSgd};
 use gradus::noise;
 use gradus::optim::{Group, Optimizer, State, Tensor};
 use gradus::rng::{Address, Purpose};
-use gradus::rules::{AdamW, AnyRule, Decay, Lion, Sgd, by_name, names};
+use gradus::rules::{AdamW, Decay, Lion, Sgd, by_name, names};
 use gradus::{Buffer, Device, Error, Result, View, ViewMut};
 use steppers::Stepped;
 

@@ -14,6 +14,7 @@ pub const ALL: &str = "all";
 
 /// Settings that suit this task better than the rule's own defaults, by optimizer.
 const TUNED: &[(&str, &[(&str, f64)])] = &[
+    ("acprop", &[("lr", 3e-3)]),
     ("lion", &[("lr", 3e-4)]),
     ("nesterov", &[("lr", 0.1)]),
     ("sdlm", &[("lr", 0.01)]),

@@ -20,9 +20,10 @@ use crate::rules::settings::in_range;
 /// let group = Group::new(Sgd { lr: 0.5, ..Sgd::default() }).average(Average::exponential(0.9));
 /// let mut optimizer = Optimizer::<Sgd>::new(&Device::cpu(), group)?;
 /// optimizer.add(Tensor::new(1))?;
-/// let mut weight = [1.0_f32];
+/// let mut weight = vec![1.0_f32];
+/// let gradient = vec![1.0_f32];
 /// for _ in 0..2 {
-///     optimizer.step(&mut [(&mut weight).into()], &[Some((&[1.0_f32]).into())])?;
+///     optimizer.step(&mut [(&mut weight).into()], &[Some((&gradient).into())])?;
 /// }
 /// assert_eq!(weight, [0.0]);
 /// assert_eq!(optimizer.averages(0)?, [0.9 * 0.5_f32]);

@@ -28,8 +28,27 @@ const EQUIVALENT: &[Entry] = &[
     ("pipeline", Change::Guard, "@%p1 bra $L__BB2_6;", 0, "never taken: at least one tile"),
     ("reload", Change::CopyWait, "cp.async.wait_group 0;", 1, "redundant: the first has waited for all"),
     ("own", Change::CopyWait, "cp.async.wait_group 0;", 1, "redundant: the first has waited for all"),
-    ("adamw_bf16_bf16", Change::Guard, "@%p7 bra $L__BB5_5;", 0, "the loop of 1024 behind it does the rest"),
+    ("adamw_bf16_bf16", Change::Guard, "@%p2 bra $L__BB5_27;", 0, "never taken: no chunk is empty"),
+    ("adamw_bf16_bf16", Change::Guard, "@%p11 bra $L__BB5_16;", 0, "never taken: nothing surrounds the rule"),
+    ("adamw_bf16_bf16", Change::Guard, "@%p14 bra $L__BB5_9;", 0, "the loop of single runs behind it does the rest"),
+    ("adamw_bf16_bf16", Change::Address, "ld.global.f32 %f23, [%rd45+4];", 0, AROUND),
+    ("adamw_bf16_bf16", Change::Address, "ld.global.f32 %f24, [%rd45+8];", 0, AROUND),
+    ("adamw_bf16_bf16", Change::Address, "ld.global.f32 %f25, [%rd45+12];", 0, AROUND),
 ];
+const AROUND: &str = "the scalars of what may surround the rule are all 0";
+
+/// Lines that no thread comes to, from a label to another: kernel, both labels, reason.
+const UNREACHED: &[(&str, &str, &str, &str)] =
+    &[("adamw_bf16_bf16", "$L__BB5_16:", "$L__BB5_5:", "the loop of steps with something around the rule")];
+
+/// Whether a mutant is of such a line.
+fn is_unreached(kernel: &str, mutant: &Mutant) -> bool {
+    UNREACHED.iter().filter(|row| row.0 == kernel).any(|(_, first, last, _)| {
+        let mut labels = mutant.ptx.lines().zip(1..).filter(|(line, _)| line == first || line == last);
+        let (Some((_, start)), Some((_, end))) = (labels.next(), labels.next()) else { panic!("no {first} or {last}") };
+        (start..end).contains(&mutant.line)
+    })
+}
 
 /// Mutants that are wrong and that nothing tells: gaps of the checks. One that is found counts as flagged.
 const GAPS: &[Entry] = &[];
@@ -72,7 +91,7 @@ enum Verdict {
 #[test]
 fn mutants_are_flagged() {
     let cases = cases::all();
-    let (mut flagged, mut equivalent, mut wrong, mut gaps) = (0, 0, 0, 0);
+    let (mut flagged, mut equivalent, mut unreached, mut wrong, mut gaps) = (0, 0, 0, 0, 0);
     let mut bad = String::new();
     for launches in cases.chunk_by(|a, b| a.kernel == b.kernel) {
         let mut seen: Vec<(Change, String)> = Vec::new();
@@ -89,6 +108,7 @@ fn mutants_are_flagged() {
             let reason = listed(EQUIVALENT);
             let what = format!("{kernel:15} {change:20} {:4} {:58}", mutant.line, mutant.was);
             match (verdict, reason, gap) {
+                (Verdict::Same, None, None) if is_unreached(kernel, &mutant) => unreached += 1,
                 (Verdict::Flagged, None, _) => flagged += 1,
                 (Verdict::Wrong, None, None) if change.may_be_silent() => wrong += 1,
                 (Verdict::Same, Some(_), None) => equivalent += 1,
@@ -99,7 +119,9 @@ fn mutants_are_flagged() {
             println!("{what} {verdict:?} {told}{why}");
         }
     }
-    println!("planted: {flagged} flagged, {equivalent} equivalent, {wrong} wrong results, {gaps} gaps");
+    println!(
+        "planted: {flagged} flagged, {equivalent} equivalent, {unreached} unreached, {wrong} wrong results, {gaps} gaps"
+    );
     assert!(bad.is_empty(), "\n{bad}");
     assert_eq!(equivalent, EQUIVALENT.len(), "an equivalent that is none");
     assert!(flagged > 130, "{flagged}");

@@ -10,6 +10,10 @@ const PTX: &str = include_str!("../../../../kernels/ptx/adamw.ptx");
 const CHUNK: u64 = 16_384;
 const HYPER: [f64; 6] = [1e-3, 0.9, 0.999, 1e-8, 0.01, 1.0];
 const GRADIENT_SCALE: f64 = 0.5;
+/// Numbers of a group that surround the rule's, the gradient's scale first; zeros ask for nothing.
+const AROUND: usize = 17;
+/// Scalars of a tensor, with those around the rule.
+const SCALARS: usize = 6 + 7;
 
 /// A stored element as the arithmetic sees it.
 trait Element: Copy {
@@ -94,6 +98,7 @@ struct Arrays {
     tensors: u64,
     groups: u64,
     steps: u64,
+    carries: u64,
     scalars: u64,
     arrays: [u64; 4],
 }
@@ -117,31 +122,33 @@ impl Arrays {
             start = end;
         }
         let [parameter, gradient, m, v] = arrays;
-        let mut tensor = Vec::new();
-        for value in [parameter, gradient, length as u64, 0] {
-            tensor.extend(value.to_le_bytes());
-        }
-        tensor.extend([0_u32.to_le_bytes(), 3_u32.to_le_bytes()].concat());
-        tensor.extend([m.to_le_bytes(), v.to_le_bytes()].concat());
-        let group: Vec<u8> = std::iter::once(GRADIENT_SCALE).chain(HYPER).flat_map(f64::to_le_bytes).collect();
+        // Nothing beside the gradient, the first element 0 of tensor 0, group 0 with a gradient and arrays in phase, nothing
+        // around the rule, its states.
+        let words = [parameter, gradient, 0, length as u64, 0, 0, 3 << 32, 0, 0, 0, m, v];
+        let tensor: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+        let mut around = [0.0; AROUND];
+        around[0] = GRADIENT_SCALE;
+        let group: Vec<u8> = around.into_iter().chain(HYPER).flat_map(f64::to_le_bytes).collect();
         Self {
             blocks: (chunks.len() / 16) as u32,
             chunks: bench.put(&chunks),
             tensors: bench.put(&tensor),
             groups: bench.put(&group),
             steps: bench.put(&[0; 16]),
-            scalars: bench.put(&[0; 64]),
+            carries: bench.put(&[0; 16]),
+            scalars: bench.put(&[0; 8 * SCALARS]),
             arrays,
             bench,
         }
     }
 
     fn step(&self, real: &str, update: &str) -> Counters {
-        let tick = [self.tensors, 1, self.groups, self.steps, self.scalars, self.scalars];
+        let tick = [self.tensors, 1, self.groups, self.steps, self.carries, self.scalars];
         let ticked = self.bench.launch(&format!("adamw_tick_{real}"), 1, 256, &tick);
         ticked.unwrap_or_else(|fault| panic!("{fault:?}"));
         let update = format!("adamw_{update}");
-        let updated = self.bench.launch(&update, self.blocks, 256, &[self.chunks, self.tensors, self.scalars]);
+        let arguments = [self.chunks, self.tensors, self.groups, self.steps, self.scalars];
+        let updated = self.bench.launch(&update, self.blocks, 256, &arguments);
         updated.unwrap_or_else(|fault| panic!("{fault:?}"))
     }
 }

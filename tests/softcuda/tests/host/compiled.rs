@@ -10,8 +10,17 @@ use std::process::{self, Command};
 use std::sync::OnceLock;
 
 /// Nothing is fused but what says `fma`, as in the flags of build.rs.
-const FLAGS: [&str; 8] =
-    ["-std=c++20", "-O1", "-ffp-contract=off", "-fno-strict-aliasing", "-Wall", "-Werror", "-shared", "-fPIC"];
+const FLAGS: [&str; 9] = [
+    "-std=c++20",
+    "-O1",
+    "-ffp-contract=off",
+    "-fno-strict-aliasing",
+    "-Wall",
+    "-Werror",
+    "-Wno-unknown-pragmas",
+    "-shared",
+    "-fPIC",
+];
 
 /// A loaded library; it stays loaded.
 pub struct Library {

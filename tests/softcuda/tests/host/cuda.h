@@ -26,6 +26,13 @@ using std::fma;
 using std::min;
 using std::sqrt;
 
+// As a GPU has it: the number where the other is NaN, and -0 below +0.
+template <class T> requires std::is_floating_point_v<T> T max(T a, T b) {
+    return std::isnan(a) ? b : std::isnan(b) ? a : a > b || (a == b && !std::signbit(a)) ? a : b;
+}
+
+inline int __clz(uint32_t x) { return std::countl_zero(x); }
+inline void __syncthreads();
 inline float __uint_as_float(uint32_t bits) { return std::bit_cast<float>(bits); }
 inline uint32_t __float_as_uint(float x) { return std::bit_cast<uint32_t>(x); }
 inline double __longlong_as_double(int64_t bits) { return std::bit_cast<double>(bits); }

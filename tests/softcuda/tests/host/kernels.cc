@@ -16,14 +16,16 @@
 
 #define UPDATE(name, Rule, P, G)                                                                   \
     extern "C" void name##_##P##_##G(uint32_t blocks, const host::Argument* a) {                   \
-        host::launch(blocks, THREADS, [&] { one_pass<Rule, P, G>(a[0], a[1], a[2]); });            \
+        host::launch(blocks, THREADS, [&] { one_pass<Rule, P, G>(a[0], a[1], a[2], a[3], a[4]); }); \
     }
 
 #define LAYOUT(name, Rule)                                                                         \
-    extern "C" void name##_layout(uint32_t (&words)[8]) {                                          \
-        const uint32_t layout[8] = {CHUNK, THREADS, sizeof(Chunk), sizeof(TensorOf<Rule>),         \
-                                    HYPER<Rule>, CARRY<Rule>, SCALARS<Rule>, STATES<Rule>};        \
-        std::copy_n(layout, 8, words);                                                             \
+    extern "C" void name##_layout(uint32_t (&words)[10]) {                                         \
+        const uint32_t layout[10] = {                                                              \
+            CHUNK, THREADS, sizeof(Chunk), sizeof(TensorOf<Rule>), GROUP_ROW<Rule>, CARRY_ROW<Rule>, \
+            SCALARS_ROW<Rule>, STATES<Rule>, uint32_t(momentum_of<Rule>() + 1), uint32_t(EXTRA<Rule>), \
+        };                                                                                         \
+        std::copy_n(layout, 10, words);                                                            \
     }
 
 #define RULE(name, Rule)            \

@@ -20,6 +20,9 @@ const PAIRS: [(Type, Type); 7] = [
     (Type::F64, Type::F64),
 ];
 
+/// Numbers of a group that surround the rule's, the gradient's scale first; zeros ask for nothing.
+const AROUND: usize = 17;
+
 const HAS_GRADIENT: u32 = 1;
 const IN_PHASE: u32 = 2;
 
@@ -48,6 +51,8 @@ struct Case<'a> {
     /// The gradient's scale and the settings.
     groups: &'a [&'a [f64]],
     states: usize,
+    /// Numbers of a tensor's rows.
+    carries: usize,
     scalars: usize,
 }
 
@@ -80,9 +85,11 @@ impl Case<'_> {
             let parameter = array("parameter", self.parameter, shape.skip);
             let gradient = array("gradient", self.gradient, shape.others);
             let states: Vec<u64> = (0..self.states).map(|k| array(&format!("state {k}"), real, shape.others)).collect();
-            tensors.extend([parameter, gradient, shape.length as u64, 0].into_iter().flat_map(u64::to_le_bytes));
+            // Nothing beside the gradient; the first element 0 of tensor `index`; nothing around the rule.
+            let head = [parameter, gradient, 0, shape.length as u64, 0, index as u64];
+            tensors.extend(head.into_iter().flat_map(u64::to_le_bytes));
             tensors.extend([shape.group, shape.flags].into_iter().flat_map(u32::to_le_bytes));
-            tensors.extend(states.into_iter().flat_map(u64::to_le_bytes));
+            tensors.extend([0; 3].into_iter().chain(states).flat_map(u64::to_le_bytes));
             let mut start = 0;
             while start < shape.length {
                 let phase = (parameter as usize / self.parameter.size() + start) % 16;
@@ -93,11 +100,13 @@ impl Case<'_> {
             }
         }
         let blocks = (chunks.len() / 16) as u32;
-        let groups: Vec<u8> = self.groups.iter().flat_map(|group| group.iter()).flat_map(|v| v.to_le_bytes()).collect();
+        let around = [0.0; AROUND - 1];
+        let row = |group: &&[f64]| [&group[..1], &around, &group[1..]].concat();
+        let groups: Vec<u8> = self.groups.iter().flat_map(row).flat_map(f64::to_le_bytes).collect();
         let steps = vec![0; 8 * (1 + SHAPES.len())];
-        let scalars = vec![0; real.size() * (1 + self.scalars) * SHAPES.len()];
+        let scalars = vec![0; real.size() * self.scalars * SHAPES.len()];
         let [chunks, tensors, groups, carries] =
-            [&chunks, &tensors, &groups, &vec![0; 8]].map(|bytes| device.put(bytes));
+            [&chunks, &tensors, &groups, &vec![0; 8 * self.carries * SHAPES.len()]].map(|bytes| device.put(bytes));
         let (steps_at, scalars_at) = (device.put(&steps), device.put(&scalars));
         left.push(("scalars".to_owned(), real, scalars_at, scalars.len()));
         left.push(("steps".to_owned(), Type::F64, steps_at, steps.len()));
@@ -106,7 +115,7 @@ impl Case<'_> {
         let mut found = Vec::new();
         for step in 1..=STEPS {
             device.launch(&tick, 1, &[tensors, SHAPES.len() as u64, groups, steps_at, carries, scalars_at]);
-            device.launch(&update, blocks, &[chunks, tensors, scalars_at]);
+            device.launch(&update, blocks, &[chunks, tensors, groups, steps_at, scalars_at]);
             let after = |name: &str| format!("{name} after step {step} of {update}, seed {seed}");
             found.extend(left.iter().map(|(name, kind, at, size)| (after(name), *kind, device.get(*at, *size))));
         }
@@ -151,10 +160,10 @@ fn check(rule: &str, ptx: &str, groups: &[&[f64]]) {
             let (soft, host) = (Soft::new(ptx, options), Host::new(library));
             let layout = soft.layout(rule);
             assert_eq!(layout, host.layout(rule));
-            let [chunk, _, _, _, hyper, _, scalars, states] = layout.map(|word| word as usize);
+            let [chunk, _, _, _, group_row, carries, scalars, states, ..] = layout.map(|word| word as usize);
             assert_eq!(chunk, CHUNK);
-            assert!(groups.iter().all(|group| group.len() == 1 + hyper));
-            let case = Case { rule, parameter, gradient, groups, states, scalars };
+            assert!(groups.iter().all(|group| group.len() + AROUND - 1 == group_row));
+            let case = Case { rule, parameter, gradient, groups, states, carries, scalars };
             tally.compare(case.run(&soft, seed), case.run(&host, seed));
             tally.launches += 2 * STEPS;
         }

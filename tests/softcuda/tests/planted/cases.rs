@@ -273,8 +273,10 @@ fn adamw() -> Case {
     const CUT: usize = 4093;
     const LENGTHS: [usize; 2] = [700, CUT + 2048 + 1027];
     let skips = [[1, 2, 3, 0], [3; 4]];
-    // The gradient's scale, l2, keep, 1-β₁, 1-β₂, 1/√(1-β₂ᵗ), ε, lr/(1-β₁ᵗ).
+    // The gradient's scale, l2, keep, 1-β₁, 1-β₂, 1/√(1-β₂ᵗ), ε, lr/(1-β₁ᵗ); zeros for what may surround the rule stand behind
+    // the first.
     let scalars = [0.5_f32, 0.01, 0.999, 0.1, 0.001, 1.25, 1e-8, 1e-3];
+    let row = [&scalars[..1], &[0.0; 5], &scalars[1..]].concat();
     let mut chunks = Vec::new();
     for (tensor, start, end) in [(0, 0, 512), (1, 0, LENGTHS[0]), (2, 0, CUT), (2, CUT, LENGTHS[1])] {
         chunks.extend(bytes([tensor, (end - start) as u32]));
@@ -285,33 +287,38 @@ fn adamw() -> Case {
     let mut arrays = Vec::new();
     for (index, (&length, skips)) in LENGTHS.iter().zip(skips).enumerate() {
         tensors.extend(tensor(length, [1, 3][index]));
-        for (array, (offset, width)) in [(0, 2), (8, 2), (40, 4), (48, 4)].into_iter().enumerate() {
-            pointers.push((56 * (index + 1) + offset, 3 + 4 * index + array, (width * skips[array]) as u64));
+        for (array, (offset, width)) in [(0, 2), (8, 2), (80, 4), (88, 4)].into_iter().enumerate() {
+            pointers.push((96 * (index + 1) + offset, 3 + 4 * index + array, (width * skips[array]) as u64));
         }
         arrays.extend(moments(length, skips, scalars, 20 * index as u32));
     }
-    let scalars = bytes([scalars; 3].as_flattened().iter().map(|scalar| scalar.to_bits()));
+    let scalars = bytes([&row; 3].into_iter().flatten().map(|scalar| scalar.to_bits()));
     let mut buffers = vec![
         Buffer::input("chunks", chunks),
         Buffer { pointers, ..Buffer::input("tensors", tensors) },
         Buffer::input("scalars", scalars),
     ];
     buffers.extend(arrays);
+    let steps = |own: u64| [own, 1, 1, 1].map(u64::to_le_bytes).concat();
+    let counters = buffers.len();
+    buffers.push(Buffer::both("steps", steps(0), steps(1)));
     Case {
         kernel: "adamw_bf16_bf16",
         ptx: ADAMW,
         grid: [4, 1, 1],
         block: [256, 1, 1],
         buffers,
-        parameters: vec![At(0), At(1), At(2)],
+        // AdamW reads nothing of the groups: any address will do.
+        parameters: vec![At(0), At(1), At(2), At(counters), At(2)],
     }
 }
 
-/// An entry of the table of tensors: parameter, gradient, length, nothing, group and flags, m, v.
+/// An entry of the table of tensors: parameter, gradient, nothing beside it, length, first element, id, group and flags,
+/// nothing around the rule, m, v.
 fn tensor(length: usize, flags: u32) -> Vec<u8> {
-    let mut tensor = [0, 0, length as u64, 0].map(u64::to_le_bytes).concat();
+    let mut tensor = [0, 0, 0, length as u64, 0, 0].map(u64::to_le_bytes).concat();
     tensor.extend(bytes([0, flags]));
-    tensor.extend([0; 16]);
+    tensor.extend([0; 8 * 5]);
     tensor
 }
 
