@@ -1,4 +1,5 @@
 //! The CPU twins of the kernels: the reference they are tested against, and what runs where there is no GPU.
 
+mod address;
 pub(crate) mod noise;
 pub(crate) mod optim;

@@ -3,19 +3,15 @@
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::address::host_mut;
 use crate::backend::CHUNK;
 use crate::device::Cpu;
-use crate::memory::{ViewMut, Written};
+use crate::memory::ViewMut;
 use crate::rng::{self, Address, BLOCK};
 
 /// Fills `out` with the normals of the elements from `first` on; the caller has checked device and range.
-pub(crate) fn normals(cpu: Cpu, key: [u32; 2], address: &Address, first: u64, out: ViewMut<'_, f32>) {
-    let out = match out.0 {
-        Written::Cpu(out) => out,
-        #[cfg(feature = "cuda")]
-        _ => unreachable!("a CUDA view in noise on the CPU"),
-    };
-    out.par_chunks_mut(CHUNK as usize).enumerate().for_each(|(chunk, out)| {
+pub(crate) fn normals(cpu: Cpu, key: [u32; 2], address: &Address, first: u64, mut out: ViewMut<'_, f32>) {
+    host_mut(&mut out).par_chunks_mut(CHUNK as usize).enumerate().for_each(|(chunk, out)| {
         cpu.run(Normals { key, address, first: first + chunk as u64 * CHUNK, out });
     });
 }

@@ -2,6 +2,7 @@
 
 use cudarc::driver::{DevicePtr, DevicePtrMut, SyncOnDrop};
 
+use crate::backend::Bound;
 use crate::device::Cuda;
 use crate::element::Element;
 use crate::memory::{Read, View, ViewMut, Written};
@@ -31,4 +32,22 @@ pub(super) fn written<'a, T: Element>(
 fn guarded<'a>((address, guard): (u64, SyncOnDrop<'a>), guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
     guards.push(guard);
     address
+}
+
+/// Where the arguments of a step lie; `extras` are as many, or none.
+pub(super) fn bounds<'a, P: Element, G: Element>(
+    cuda: &'a Cuda,
+    parameters: &'a mut [ViewMut<'_, P>],
+    gradients: &'a [Option<View<'_, G>>],
+    extras: &'a [Option<View<'_, G>>],
+    guards: &mut Vec<SyncOnDrop<'a>>,
+) -> Vec<Bound> {
+    let mut bounds = Vec::with_capacity(parameters.len());
+    for (position, (parameter, gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
+        let parameter = written(cuda, parameter, guards);
+        let gradient = gradient.as_ref().map(|view| read(cuda, view, guards));
+        let extra = extras.get(position).and_then(Option::as_ref).map(|view| read(cuda, view, guards));
+        bounds.push(Bound { parameter, gradient, extra });
+    }
+    bounds
 }

@@ -4,10 +4,11 @@ use rayon::prelude::*;
 
 use super::one_pass::{MAX_ARRAYS, Noise, OnePass, Scalars, update};
 use crate::backend::{Backend, Bound, CHUNK, Settings, Slot, TensorState, check_memory};
+use crate::cpu::address::{bounds, host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
-use crate::memory::{Read, View, ViewMut, Written, zeros};
+use crate::memory::{View, ViewMut, zeros};
 use crate::rng::{Address, Purpose, key};
 use crate::rules::{Extra, Form, MAX_STATES, Pair, Record, Rule};
 use crate::step;
@@ -117,14 +118,8 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuBackend<P, G> 
         extras: &[Option<View<'_, G>>],
     ) -> Result<()> {
         let extra = |position: usize| extras.get(position).and_then(Option::as_ref).map(host);
-        let address = |(position, (parameter, gradient)): (usize, (&mut ViewMut<'_, P>, &Option<View<'_, G>>))| Bound {
-            parameter: host_mut(parameter).as_ptr().addr() as u64,
-            gradient: gradient.as_ref().map(|gradient| host(gradient).as_ptr().addr() as u64),
-            extra: extra(position).map(|extra| extra.as_ptr().addr() as u64),
-        };
-        let unchanged = parameters.iter_mut().zip(gradients).enumerate().map(address).eq(self.bound.iter().copied());
-        if !unchanged {
-            let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).enumerate().map(address).collect();
+        if !bounds(parameters, gradients, extras).eq(self.bound.iter().copied()) {
+            let bound: Vec<Bound> = bounds(parameters, gradients, extras).collect();
             let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
             check_memory::<P, G>(&slots, &bound)?;
             self.bound = bound;
@@ -229,22 +224,5 @@ impl<P: Element, G: Element<Real = P::Real>> OnePass<'_, P, G> {
             noise,
             arrays: self.arrays.each_mut().map(|array| array.split_off_mut(..count).unwrap_or_default()),
         }
-    }
-}
-
-/// The elements of a view that the caller has checked to be in ordinary memory.
-pub(super) fn host<'a, T: Element>(view: &'a View<'_, T>) -> &'a [T] {
-    match &view.0 {
-        Read::Cpu(slice) => slice,
-        #[cfg(feature = "cuda")]
-        _ => unreachable!("a CUDA view in a step on the CPU"),
-    }
-}
-
-pub(super) fn host_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>) -> &'a mut [T] {
-    match &mut view.0 {
-        Written::Cpu(slice) => slice,
-        #[cfg(feature = "cuda")]
-        _ => unreachable!("a CUDA view in a step on the CPU"),
     }
 }

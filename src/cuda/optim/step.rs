@@ -7,7 +7,7 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 use super::arrays::{Counters, States, download, not_capturing, upload, uploaded, zeros};
 use super::tables::{Kept, chunk_rows, layout, phase, row};
 use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
-use crate::cuda::address::{read, written};
+use crate::cuda::address::bounds;
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Element, Real};
@@ -239,13 +239,7 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBackend<P, G>
     ) -> Result<()> {
         let cuda = self.cuda.clone();
         let mut guards = Vec::new();
-        let mut bound = Vec::with_capacity(self.tensors.len());
-        for (position, (parameter, gradient)) in parameters.iter_mut().zip(gradients).enumerate() {
-            let parameter = written(&cuda, parameter, &mut guards);
-            let gradient = gradient.as_ref().map(|view| read(&cuda, view, &mut guards));
-            let extra = extras.get(position).and_then(Option::as_ref).map(|view| read(&cuda, view, &mut guards));
-            bound.push(Bound { parameter, gradient, extra });
-        }
+        let bound = bounds(&cuda, parameters, gradients, extras, &mut guards);
         self.bind(bound)?;
         self.launch()
     }

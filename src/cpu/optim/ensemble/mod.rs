@@ -9,8 +9,8 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::one_pass::Noise;
-use super::step::{host, host_mut};
 use crate::backend::{Bound, CHUNK, Slot, check_memory};
+use crate::cpu::address::{bounds, host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::ensemble::{Backend, Method, Saved};
@@ -177,12 +177,7 @@ impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuEnse
         extras: &[Option<View<'_, G>>],
     ) -> Result<()> {
         let extra = |position: usize| extras.get(position).and_then(Option::as_ref).map(host);
-        let address = |(position, (parameter, gradient)): (usize, (&mut ViewMut<'_, P>, &Option<View<'_, G>>))| Bound {
-            parameter: host_mut(parameter).as_ptr().addr() as u64,
-            gradient: gradient.as_ref().map(|gradient| host(gradient).as_ptr().addr() as u64),
-            extra: extra(position).map(|extra| extra.as_ptr().addr() as u64),
-        };
-        let bound: Vec<Bound> = parameters.iter_mut().zip(gradients).enumerate().map(address).collect();
+        let bound: Vec<Bound> = bounds(parameters, gradients, extras).collect();
         if bound != self.bound {
             check_memory::<P, G>(&self.slots, &bound)?;
             self.bound = bound;

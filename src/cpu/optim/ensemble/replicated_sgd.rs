@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use super::{BLOCK, Chunk, Column, Loops, first, first_mut, load, store};
 use crate::backend::{CHUNK, check_mean};
-use crate::cpu::optim::step::{host, host_mut};
+use crate::cpu::address::{host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::ensemble::replicated_sgd::{self, ReplicatedSgd, Scalars};
