@@ -275,7 +275,22 @@ fn normalise(ptx: &str) -> String {
         ptx.lines().map(str::trim_end).filter(|line| !line.trim_start().starts_with("//")).collect();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
     let versioned = lines.into_iter().map(|line| if line.starts_with(".version") { PTX_VERSION } else { line });
-    versioned.skip_while(|line| line.is_empty()).fold(String::new(), |text, line| text + line + "\n")
+    versioned.skip_while(|line| line.is_empty()).fold(String::new(), |text, line| text + &without_paths(line) + "\n")
+}
+
+/// Drops what nvcc puts before the name of a static variable: `__nv_static_<n>__<hash>_<n>_<file>_cu_<hash>_`, whose hashes
+/// are of the file's path.
+fn without_paths(line: &str) -> String {
+    let mut text = line.to_owned();
+    while let Some(start) = text.find("__nv_static_") {
+        let rest = &text[start..];
+        let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let name =
+            rest[..end].split_once("_cu_").and_then(|(_, rest)| rest.split_once('_')).map(|(_, name)| name.to_owned());
+        let Some(name) = name else { break };
+        text.replace_range(start..start + end, &name);
+    }
+    text
 }
 
 /// Whether a PTX line is float arithmetic that is approximate, flushes, or may be fused or reordered.
