@@ -4,9 +4,9 @@
     kernels/inspect.py            writes the table in kernels/README.md
     kernels/inspect.py --check    fails if the table there differs
 
-Fails on a PTX that ptxas refuses or warns about, on a spill or a stack frame, on more registers than a rule may take, and on float arithmetic that is
-approximate, flushes, or leaves its rounding to ptxas. Wants the tools of kernels/toolchain.sh, or ptxas and nvdisasm
-beside NVCC, under CUDA_HOME or on PATH; no GPU.
+Fails on a PTX that ptxas refuses or warns about, on a spill or a stack frame, on more registers than a rule may take, and
+on float arithmetic that is approximate, flushes, or leaves its rounding to ptxas. Wants the tools of kernels/toolchain.sh,
+or ptxas and nvdisasm beside NVCC, under CUDA_HOME or on PATH; no GPU.
 
 How "instructions a parameter" is counted. The SASS of a kernel is cut into basic blocks. A block that calls is cold: the
 calls are the slow paths of division and root, taken for operands near the ends of the exponent range. The main loop

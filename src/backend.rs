@@ -5,7 +5,6 @@ use std::ops::Range;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
-use crate::optim::Listed;
 use crate::rules::{Form, Record};
 use crate::step;
 
@@ -39,14 +38,6 @@ pub(crate) struct Slot {
     pub(crate) first: u64,
     /// The group whose settings hold for the tensor.
     pub(crate) group: usize,
-}
-
-impl Slot {
-    /// Tensors, once for each of several copies.
-    pub(crate) fn of_copies(tensors: &[Listed], copies: usize) -> Vec<Self> {
-        let slot = |&Listed { id, length, first, group }: &Listed| Self { id, length, first, group };
-        (0..copies).flat_map(|_| tensors.iter().map(slot)).collect()
-    }
 }
 
 /// What a backend keeps of a tensor from step to step.

@@ -130,10 +130,11 @@ impl<M: Loops, P: Pair<G>, G: Element<Real = P::Real>> Ensemble<M, P, G> {
             list.push(listed);
         }
         let reals: Vec<P::Real> = weights.iter().map(|&weight| P::Real::from_f64(weight)).collect();
+        let slots: Vec<_> = list.tensors.iter().map(Listed::slot).collect();
         let mut backend: Box<dyn Backend<P, G>> = match device {
-            Device::Cpu(cpu) => Box::new(CpuEnsemble::<M, P::Real>::new(*cpu, &method, &list.tensors, copies, reals)?),
+            Device::Cpu(cpu) => Box::new(CpuEnsemble::<M, P::Real>::new(*cpu, &method, &slots, copies, reals)?),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(CudaEnsemble::<M, P, G>::new(cuda, &method, &list.tensors, copies, &reals)?),
+            Device::Cuda(cuda) => Box::new(CudaEnsemble::<M, P, G>::new(cuda, &method, &slots, copies, &reals)?),
         };
         backend.set_hyper(&saved::numbers(&method))?;
         Ok(Self { device: device.clone(), method, copies, weights, list, backend })

@@ -4,7 +4,7 @@ use super::check;
 use super::group::Group;
 use super::state::State;
 use super::tensor::{List, Listed, Tensor};
-use crate::backend::{Backend, Slot};
+use crate::backend::Backend;
 use crate::cpu::optim::CpuBackend;
 #[cfg(feature = "cuda")]
 use crate::cuda::optim::CudaBackend;
@@ -142,8 +142,7 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     pub fn add(&mut self, tensor: Tensor) -> Result<usize> {
         check::position("group", tensor.group, self.groups.len())?;
         let listed = self.list.listed(tensor)?;
-        let Listed { id, first, length, group } = listed;
-        self.backend.add(Slot { id, length, first, group })?;
+        self.backend.add(listed.slot())?;
         self.list.push(listed);
         Ok(self.list.tensors.len() - 1)
     }

@@ -1,4 +1,5 @@
 use super::check;
+use crate::backend::Slot;
 use crate::error::Result;
 
 /// A tensor, or a shard of one, that an optimizer steps.
@@ -57,6 +58,12 @@ impl Listed {
     /// One behind the last element's position in the whole tensor.
     pub(super) fn end(&self) -> u64 {
         self.first.saturating_add(self.length)
+    }
+
+    /// The tensor as a backend knows it.
+    pub(crate) fn slot(&self) -> Slot {
+        let Self { id, first, length, group } = *self;
+        Slot { id, length, first, group }
     }
 }
 

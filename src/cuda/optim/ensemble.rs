@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 
 use super::arrays::{States, download, not_capturing, upload, uploaded, zeros};
-use super::tables::{IN_PHASE, chunks_of, phase};
+use super::tables::{IN_PHASE, chunks_of, count_chunks, phase};
 use crate::backend::{Bound, CHUNK, Slot, check_mean, check_memory};
 use crate::cuda::address::{bounds, read, written};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
@@ -14,7 +14,6 @@ use crate::element::{Element, Real};
 use crate::ensemble::{Backend, Method, ReplicatedSgd, Saved};
 use crate::error::Result;
 use crate::memory::{View, ViewMut};
-use crate::optim::Listed;
 use crate::rules::{Pair, Record};
 
 /// The words before the addresses in a tensor's row. Twin of the one in `kernels/optim/copies.cuh`.
@@ -82,9 +81,7 @@ impl Rows {
             tensors.extend(arrays);
             chunks.extend(chunks_of::<P>(position, slot.length, arrays[0]).flatten());
         }
-        // A launch has a block at least; a chunk of no elements names no tensor.
-        chunks.resize(chunks.len().max(2), 0);
-        let chunk_count = chunks.len() / 2;
+        let chunk_count = count_chunks(&mut chunks);
         Ok(Self { tensors: uploaded(cuda, &tensors)?, chunks: uploaded(cuda, &chunks)?, chunk_count })
     }
 }
@@ -98,7 +95,7 @@ fn flag<T: Real>(phases: impl IntoIterator<Item = u64>) -> u64 {
 }
 
 impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> CudaEnsemble<M, P, G> {
-    pub(crate) fn new(cuda: &Cuda, method: &M, tensors: &[Listed], copies: usize, weights: &[P::Real]) -> Result<Self> {
+    pub(crate) fn new(cuda: &Cuda, method: &M, tensors: &[Slot], copies: usize, weights: &[P::Real]) -> Result<Self> {
         let module = modules::load(cuda, M::NAME, &layout::<M>())?;
         let mut own_weights = zeros(cuda, weights.len().max(1))?;
         upload(cuda, weights, &mut own_weights, 0)?;
@@ -107,7 +104,7 @@ impl<M: Method, P: Pair<G>, G: Element<Real = P::Real>> CudaEnsemble<M, P, G> {
             update: modules::function(cuda, &module, &update_name::<M, P, G>())?,
             copies,
             arrays: method.kept(),
-            slots: Slot::of_copies(tensors, copies),
+            slots: tensors.repeat(copies),
             states: tensors.iter().map(|_| None).collect(),
             hyper: zeros(cuda, M::Hyper::NAMES.len().max(1))?,
             weights: own_weights,

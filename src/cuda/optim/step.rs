@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arrays::{Counters, States, download, not_capturing, upload, uploaded, zeros};
-use super::tables::{Kept, chunk_rows, layout, phase, row};
+use super::tables::{Kept, chunk_rows, count_chunks, layout, phase, row};
 use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
 use crate::cuda::address::bounds;
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
@@ -105,9 +105,7 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
             tensors.extend(row::<P, G>(&tensor.slot, bound, &kept, states));
             chunks.extend(chunk_rows::<P>(position, &tensor.slot, bound).flatten());
         }
-        // A launch has a block at least; a chunk of no elements names no tensor.
-        chunks.resize(chunks.len().max(2), 0);
-        let chunk_count = chunks.len() / 2;
+        let chunk_count = count_chunks(&mut chunks);
         let (tensors, chunks) = (uploaded(&self.cuda, &tensors)?, uploaded(&self.cuda, &chunks)?);
         self.tables = Some(Tables { bound, tensors, chunks, chunk_count });
         self.stale = false;

@@ -85,6 +85,12 @@ pub(super) fn chunks_of<P: Element>(tensor: usize, length: u64, address: u64) ->
     chunks(length, phase::<P>(address)).map(move |chunk| [tensor as u64 | (chunk.end - chunk.start) << 32, chunk.start])
 }
 
+/// The rows of a chunk table, at least one: a launch has a block, and a chunk of no elements names no tensor.
+pub(super) fn count_chunks(table: &mut Vec<u64>) -> usize {
+    table.resize(table.len().max(2), 0);
+    table.len() / 2
+}
+
 /// Elements of one allocation for the state arrays of a tensor, each in the parameter's phase modulo [`CHUNK_PHASE`].
 #[derive(Clone, Copy, Debug)]
 pub(super) struct StateLayout {

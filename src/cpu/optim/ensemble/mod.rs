@@ -16,7 +16,6 @@ use crate::element::{Element, Real};
 use crate::ensemble::{Backend, Method, Saved};
 use crate::error::Result;
 use crate::memory::{View, ViewMut, zeros};
-use crate::optim::Listed;
 use crate::rng::{Address, Purpose, key};
 use crate::rules::{Pair, Record};
 
@@ -150,22 +149,13 @@ pub(crate) struct CpuEnsemble<M: Method, T: Real> {
 
 impl<M: Method, T: Real> CpuEnsemble<M, T> {
     /// Errors: memory that does not suffice.
-    pub(crate) fn new(cpu: Cpu, method: &M, tensors: &[Listed], copies: usize, weights: Vec<T>) -> Result<Self> {
+    pub(crate) fn new(cpu: Cpu, method: &M, tensors: &[Slot], copies: usize, weights: Vec<T>) -> Result<Self> {
         let arrays = method.kept();
         let lengths = tensors.iter().flat_map(|tensor| (0..copies * arrays).map(|_| tensor.length as usize));
         let states = lengths.map(zeros).collect::<Result<_>>()?;
         let hyper = M::Hyper::from_fn(|_| 0.0);
         let kept = Saved { steps: 0, states };
-        Ok(Self {
-            cpu,
-            hyper,
-            weights,
-            copies,
-            arrays,
-            slots: Slot::of_copies(tensors, copies),
-            kept,
-            bound: Vec::new(),
-        })
+        Ok(Self { cpu, hyper, weights, copies, arrays, slots: tensors.repeat(copies), kept, bound: Vec::new() })
     }
 }
 
