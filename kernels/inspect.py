@@ -11,10 +11,20 @@ or ptxas and nvdisasm beside NVCC, under CUDA_HOME or on PATH; no GPU.
 How "instructions a parameter" is counted. The SASS of a kernel is cut into basic blocks. A block that calls is cold: the
 calls are the slow paths of division and root, taken for operands near the ends of the exponent range. The main loop
 is the one that stores the most bytes an iteration in accesses of several elements (steps with something around the rule
-have a loop of single elements); its instructions are those on the longest way from its head back to
-its head that avoids cold blocks. Parameters an iteration are the bytes stored on that way divided by the bytes that one
-parameter stores, itself and its states; a remainder is an error. What runs once a block is not counted: a block has 64
-parameters a thread.
+have a loop of single elements), and of those the longest; its instructions are those on the longest way from its head back to
+its head that avoids cold blocks and, where there are accesses of several elements, blocks that store single ones. Parameters
+an iteration are the bytes stored on that way divided by the bytes that one parameter stores, itself and its states; a
+remainder is an error. What runs once a block is not counted: a block has 64 parameters a thread.
+
+Of a step of k copies of a tensor, a parameter is an element of one copy. A way round the main loop takes a run of elements of
+every copy. It passes loops over the copies, in one of which there may be another. NESTS lists them: it is an error if a loop
+there is not found, or one is passed that is not there. Each is counted as the longest way round it, k times, divided by the
+copies that it takes a round: 1, or 4 where nvcc unrolled it. The way round the main loop then has c0 + c1 k + c2 k^2
+instructions for run k parameters, and the table gives c1 + c2 k + c0/k, each divided by the run. This is what a thread executes
+where k is 4 and every copy has a gradient. Not counted are the code for a remainder of k divided by 4, which takes more a copy,
+and the wider loops for sums of more than 4, which take less.
+
+Kernels that run once a step and tensor are not counted, nor are those that only tests launch.
 """
 
 import os
@@ -38,6 +48,24 @@ STATES_FIELD = 7
 
 # The most registers that a rule's kernels may take: with up to two state arrays, and with more.
 REGISTERS, REGISTERS_MANY_STATES = 72, 96
+
+# Kernels that only tests launch.
+FOR_TESTS = ("fmath_", "noise_words", "noise_normals_of_words")
+
+# State arrays that the main loop of a kernel of no rule writes. Of Entropy-SGD, which has one copy, it is the walker's step
+# inside its loop, which leaves two of the four alone.
+STATES_WRITTEN = {"entropy_sgd": 2, "gt_adam": 4, "noise_normals": 0, "replicated_sgd": 0, "replicated_sgd_mean": 0}
+
+# The loops over the copies that are inside a loop: the kind of each, the first of KINDS among its accesses; how many such
+# accesses a copy takes; the loops inside it. A sum loads the address and the run of each copy. A copy stores its parameter and
+# its states. GTAdam first brings two numbers of each agent into shared memory, then mixes for every agent those of all.
+KINDS = ("STG", "STS", "LDS", "LDG")
+NESTS = {
+    "gt_adam": {"STS": (2, {}), "STG": (5, {"LDS": (2, {})})},
+    "replicated_sgd": {"LDG": (2, {}), "STG": (1, {})},
+    "replicated_sgd_mean": {"LDG": (2, {})},
+}
+COPIES_A_ROUND = (1, 4)
 
 # ptxas may leave a loop by a CALL to a label of the same kernel.
 JUMPS = ("BRA", "CALL")
@@ -165,30 +193,79 @@ class Sass:
     def opcodes(self, blocks):
         return [one for block in blocks for one in self.instructions[block : self.blocks[block]]]
 
-    def widths(self, way, opcode):
-        found = {width(code[2]) for code in self.opcodes(way) if code[2].split(".")[0] == opcode}
-        return " ".join(map(str, sorted(found, reverse=True)))
+    def widths(self, blocks, opcode):
+        """The bytes of every access."""
+        return [width(code[2]) for code in self.opcodes(blocks) if code[2].split(".")[0] == opcode]
+
+    def stored(self, blocks):
+        return self.widths(blocks, "STG")
+
+    def kind(self, blocks):
+        return next((kind for kind in KINDS if self.widths(blocks, kind)), None)
+
+    def heads(self):
+        return sorted({target for block in self.blocks for target in self.next[block] if target <= block})
 
     def main_loop(self, real, single):
         """The longest hot way round the loop that stores the most, in accesses of more than one element of `real` bytes. Where
-        there is no such loop, a thread takes one element at a time: that loop stores `single` bytes."""
-        heads = {target for block in self.blocks for target in self.next[block] if target <= block}
-        ways = [way for head in sorted(heads) if (way := self.longest_way(head))]
-        several = [way for way in ways if any(size > real for size in self.stored(way))]
-        ways = several or [way for way in ways if sum(self.stored(way)) == single]
-        return max(ways, key=lambda way: sum(self.stored(way))) if ways else sys.exit("no loop stores parameters")
+        there is no such loop, a thread takes one element at a time: the first loop that stores `single` bytes."""
+        singles = {block for block in self.blocks if any(size <= real for size in self.stored([block]))}
+        ways = [way for head in self.heads() if (way := self.longest_way(head, singles)) and self.stored(way)]
+        if ways:
+            return max(ways, key=lambda way: (sum(self.stored(way)), self.length(way)))
+        ways = (way for head in self.heads() if (way := self.longest_way(head)))
+        return next((way for way in ways if sum(self.stored(way)) == single), None)
 
-    def longest_way(self, head):
-        """The longest way from `head` back to it through hot blocks; None where there is none."""
+    def main_loop_of_copies(self, nest):
+        """What `way_round` says of the loop that holds `nest` and stores the widest accesses; None where there is none."""
+        found = [each for head in self.heads() if (each := self.way_round(head, nest)) and self.stored(each[1])]
+        return max(found, key=lambda each: min(self.stored(each[1])), default=None)
+
+    def way_round(self, head, nest):
+        """The instructions of a way round a loop, by powers of the number of copies, and its blocks with those of the loops
+        inside; None where the loop does not hold `nest`, or a way round it passes another loop."""
+        body, inner, counts, blocks = self.body(head), {}, [0, 0, 0], []
+        for kind, (accesses, nest_inside) in nest.items():
+            loops = {at: loop for at in self.heads() if (loop := self.body(at)) < body and self.kind(loop) == kind}
+            copies = {at: len(self.widths(loop, kind)) / accesses for at, loop in loops.items()}
+            at = max((at for at in loops if copies[at] in COPIES_A_ROUND), key=copies.get, default=None)
+            if at is None or (found := self.way_round(at, nest_inside)) is None:
+                return None
+            inner[at] = loops[at]
+            counts = [counts[0], *(mine + its / copies[at] for mine, its in zip(counts[1:], found[0]))]
+            blocks += found[1]
+        # What has the kind of a loop but is in none is for a remainder of the copies, or another loop over them.
+        cold = {block for block in body.difference(*inner.values()) if self.kind([block]) in nest}
+        way = self.longest_way(head, cold | (self.blocks.keys() - body), inner)
+        if way is None or set(way).intersection(self.heads()) != {head, *inner}:
+            return None
+        way = [block for block in way if block not in inner]
+        return [counts[0] + self.count(way), *counts[1:]], way + blocks
+
+    def body(self, head):
+        """The blocks of a loop: those on a way from its head back to it."""
+        body, pending = {head}, [block for block in self.blocks if block >= head and head in self.next[block]]
+        while pending:
+            block = pending.pop()
+            if block not in body:
+                body.add(block)
+                pending += [before for before in self.blocks if block in self.next[before]]
+        return body
+
+    def longest_way(self, head, cold=frozenset(), inner={}):
+        """The longest way from `head` back to it through hot blocks; None where there is none. Of the loops `inner`, blocks by
+        head, it has the heads alone."""
         best, pending = {}, set()
 
         def way_from(block):
             if block in best:
                 return best[block]
-            if block in pending or self.is_cold(block):
+            if block in pending or block in cold or self.is_cold(block):
                 return None
             pending.add(block)
-            ways = [[] if target == head else way_from(target) for target in self.next[block]]
+            loop = inner.get(block)
+            targets = {to for each in loop for to in self.next[each]} - loop if loop else self.next[block]
+            ways = [[] if target == head else way_from(target) for target in sorted(targets)]
             ways = [way for way in ways if way is not None]
             pending.discard(block)
             longest = max(ways, key=self.length, default=None)
@@ -199,10 +276,6 @@ class Sass:
 
     def length(self, way):
         return sum(self.blocks[block] - block for block in way)
-
-    def stored(self, way):
-        """The bytes of every store."""
-        return [width(opcode) for _, _, opcode, _ in self.opcodes(way) if opcode.split(".")[0] == "STG"]
 
     def count(self, way):
         return sum(opcode != "NOP" for _, _, opcode, _ in self.opcodes(way))
@@ -232,29 +305,41 @@ def header():
 def table_rows(file, reports, failures):
     # `assemble` has failed on every spill: the column says what holds for all targets.
     is_rule = (KERNELS / f"rules/{file.stem}.cuh").exists()
-    states = layout(file)[STATES_FIELD] if is_rule else None
     for name in re.findall(r"\.entry (\w+)\(", file.read_text()):
         kernels = [reports[target]["kernels"][name] for target in DISASSEMBLED]
-        most = max(kernel["registers"] for kernel in kernels)
-        if is_rule and most > (limit := REGISTERS if states <= 2 else REGISTERS_MANY_STATES):
-            failures.append(f"{name}: {most} registers, more than {limit}")
-        first = kernels[0]
-        registers = ", ".join(str(kernel["registers"]) for kernel in kernels)
-        if "_tick_" in name or not is_rule:
-            yield f"| {name} | {registers} | {first['shared']} | 0 | | |"
-            continue
-        parameter = BYTES[name.split("_")[-2]]
-        real = max(parameter, 4)
-        sass = [kernel["sass"] for kernel in kernels]
-        ways = [each.main_loop(real, parameter + states * real) for each in sass]
-        counts = []
-        for each, way in zip(sass, ways):
-            parameters, rest = divmod(sum(each.stored(way)), parameter + states * real)
-            if parameters == 0 or rest != 0:
-                sys.exit(f"{name}: the main loop stores {sum(each.stored(way))} bytes, no multiple of a parameter's")
-            counts.append(f"{each.count(way) / parameters:.1f}")
-        widths = ", ".join(sass[0].widths(ways[0], opcode) for opcode in ("LDG", "STG"))
-        yield f"| {name} | {registers} | {first['shared']} | 0 | {widths} | {', '.join(counts)} |"
+        registers = [kernel["registers"] for kernel in kernels]
+        family = re.sub(r"(_(f32|bf16|f16|f64))+$", "", name)
+        is_counted = "_tick_" not in name and not name.startswith(FOR_TESTS)
+        if is_counted and not is_rule and family not in STATES_WRITTEN:
+            sys.exit(f"{name}: STATES_WRITTEN says nothing of {family}")
+        states = layout(file)[STATES_FIELD] if is_rule else STATES_WRITTEN.get(family)
+        if is_rule and max(registers) > (limit := REGISTERS if states <= 2 else REGISTERS_MANY_STATES):
+            failures.append(f"{name}: {max(registers)} registers, more than {limit}")
+        row = [name, ", ".join(map(str, registers)), kernels[0]["shared"], 0, "", ""]
+        if is_counted:
+            parameter = next((BYTES[word] for word in name.split("_") if word in BYTES), 4)
+            found = [sass_a_parameter(name, kernel["sass"], parameter, states, NESTS.get(family)) for kernel in kernels]
+            row[4:] = found[0][0], ", ".join(count for _, count in found)
+        yield "".join(f"| {cell} " if cell != "" else "| " for cell in row) + "|"
+
+
+def sass_a_parameter(name, sass, parameter, states, nest):
+    """The widths of the main loop's accesses, and its instructions a parameter of so many bytes, as the table has them."""
+    single = parameter + states * max(parameter, 4)
+    if nest:
+        counts, blocks = sass.main_loop_of_copies(nest) or sys.exit(f"{name}: no loop holds the loops over its copies")
+        # The parameter is the narrowest of the arrays, and a copy is stored alone.
+        run = min(sass.stored(blocks)) // parameter
+        terms = [("", counts[1]), (" k", counts[2]), ("/k", counts[0])]
+    else:
+        blocks = sass.main_loop(max(parameter, 4), single) or sys.exit(f"{name}: no loop stores parameters")
+        run = sum(sass.stored(blocks)) // single
+        terms = [("", sass.count(blocks))]
+    if run == 0 or sum(sass.stored(blocks)) != run * single:
+        sys.exit(f"{name}: the main loop stores {sum(sass.stored(blocks))} bytes, no multiple of a parameter's")
+    widths = [sorted(set(sass.widths(blocks, opcode)), reverse=True) for opcode in ("LDG", "STG")]
+    accesses = ", ".join(" ".join(map(str, sizes)) or "none" for sizes in widths)
+    return accesses, " + ".join(f"{count / run:.1f}{power}" for power, count in terms if count)
 
 
 def update_readme(table, check):
