@@ -34,7 +34,12 @@ macro_rules! pairs {
 for_each_pair!(pairs);
 
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
-const ROUTINES: &[(&str, &str)] = &[("fmath", "core/fmath.cu"), ("noise", "es/noise.cu")];
+const ROUTINES: &[(&str, &str)] = &[
+    ("fmath", "core/fmath.cu"),
+    ("noise", "es/noise.cu"),
+    ("spd_inverse", "linalg/spd_inverse.cu"),
+    ("spd_tiles", "linalg/spd_tiles.cu"),
+];
 
 /// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.
 const METHODS: &[(&str, &str)] = &[
@@ -269,10 +274,11 @@ fn compile_one(nvcc: &Path, unit: &Unit, out: &Path) -> Result<()> {
     write(&ptx, &normalised)
 }
 
-/// Drops comments, among them nvcc's header, and lowers the version to the oldest that has what the kernels use.
+/// Drops comments, among them nvcc's header, and hints that only later versions know, and lowers the version to the oldest that
+/// has what the kernels use.
 fn normalise(ptx: &str) -> String {
-    let mut lines: Vec<&str> =
-        ptx.lines().map(str::trim_end).filter(|line| !line.trim_start().starts_with("//")).collect();
+    let is_dropped = |line: &str| line.starts_with("//") || line.starts_with(".pragma \"used_bytes_mask");
+    let mut lines: Vec<&str> = ptx.lines().map(str::trim_end).filter(|line| !is_dropped(line.trim_start())).collect();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
     let versioned = lines.into_iter().map(|line| if line.starts_with(".version") { PTX_VERSION } else { line });
     versioned.skip_while(|line| line.is_empty()).fold(String::new(), |text, line| text + &without_paths(line) + "\n")

@@ -109,10 +109,26 @@ pub(crate) fn check_mean<P: Element>(means: &[(u64, usize)], parameters: &[(u64,
     check_spans(means.chain(parameters).collect())
 }
 
+/// Looks for matrices, each an address and a length, that are not aligned to their elements, and for inverses that share memory
+/// with anything. `sources` name the block they belong to.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
+pub(crate) fn check_inverses<T: Element>(sources: &[(usize, u64, usize)], inverses: &[(u64, usize)]) -> Result<()> {
+    let inverses = inverses.iter().enumerate();
+    let inverses = inverses.map(|(position, &(address, length))| Span {
+        what: INVERSE,
+        ..Span::parameter::<T>(position, address, length as u64)
+    });
+    let sources =
+        sources.iter().map(|&(position, address, length)| Span::read::<T>("source", position, address, length as u64));
+    check_spans(inverses.chain(sources).collect())
+}
+
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
 /// What is written of replicas, as messages call it.
 const MEAN: &str = "mean";
+/// What is written of blocks, as messages call it.
+const INVERSE: &str = "inverse";
 
 /// The memory of one argument of a step.
 #[derive(Clone, Copy, Debug)]
@@ -137,7 +153,7 @@ impl Span {
     }
 
     fn is_written(&self) -> bool {
-        self.what == PARAMETER || self.what == MEAN
+        [PARAMETER, MEAN, INVERSE].contains(&self.what)
     }
 
     fn name(&self) -> String {

@@ -43,6 +43,9 @@ mod sealed {
     /// Closes [`Element`](super::Element) to other crates and carries what a backend needs of an element.
     pub trait Sealed: DeviceElement {}
 
+    /// What the linear algebra of the CPU needs of an arithmetic type.
+    pub trait Dense: faer::traits::RealField {}
+
     #[cfg(feature = "cuda")]
     mod cfg_traits {
         use cudarc::driver::{DeviceRepr, ValidAsZeroBits};
@@ -85,9 +88,13 @@ pub trait Real:
     + Neg<Output = Self>
     + PartialOrd
     + Elementary
+    + sealed::Dense
 {
     /// The unsigned integer of the same size.
     type Word: Copy;
+
+    /// The distance from 1 to the next greater value.
+    const EPSILON: f64;
 
     /// `self · factor + addend`, rounded once.
     fn fma(self, factor: Self, addend: Self) -> Self;
@@ -120,6 +127,7 @@ pub trait Real:
 macro_rules! real {
     ($type:ident, $word:ident, $dtype:ident) => {
         impl sealed::Sealed for $type {}
+        impl sealed::Dense for $type {}
 
         impl Element for $type {
             type Real = $type;
@@ -138,6 +146,7 @@ macro_rules! real {
 
         impl Real for $type {
             type Word = $word;
+            const EPSILON: f64 = $type::EPSILON as f64;
 
             #[inline(always)]
             fn fma(self, factor: Self, addend: Self) -> Self {

@@ -91,6 +91,14 @@ pub enum ErrorKind {
     #[error("{what} has {} but {other} has {expected}", count(*given, "element"))]
     Length { what: String, given: u64, other: String, expected: u64 },
 
+    /// Memory is no matrix of these rows and columns.
+    #[error("a matrix of {rows}×{columns}: {message}")]
+    Matrix { rows: usize, columns: usize, message: String },
+
+    /// A list of matrices does not fit what it is used with.
+    #[error("{what}: {message}")]
+    Matrices { what: String, message: String },
+
     /// Memory lies on another device than the one it is used with.
     #[error("{what} is on {given} but {other} is on {expected}")]
     WrongDevice { what: String, given: String, other: String, expected: String },
@@ -151,7 +159,7 @@ pub enum ErrorKind {
 
     /// A step inside a graph capture would have to upload tables, which a replay could not repeat.
     #[error(
-        "the tables of the optimizer on CUDA device {ordinal} are stale during graph capture: {reason}; take one step with the same tensors before the capture"
+        "the tables on CUDA device {ordinal} are stale during graph capture: {reason}; make one call with the same memory before the capture"
     )]
     StaleCapture { ordinal: usize, reason: &'static str },
 }

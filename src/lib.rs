@@ -4,8 +4,9 @@
 //! * [`rules`]: the update rules, each a struct of settings with defaults.
 //! * [`optim`]: [`Optimizer`](optim::Optimizer), which steps tensors by a rule, on a [`Device`].
 //! * [`ensemble`]: optimizers of several copies of a model: replicas, agents, a walker around an anchor.
+//! * [`linalg`]: ragged lists of matrices: damped inverses of positive-definite blocks.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
-//! * [`Buffer`], [`View`], [`ViewMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
+//! * [`Buffer`], [`View`], [`ViewMut`], [`MatRef`], [`MatMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!
 //! ```
 //! use gradus::optim::{Optimizer, Tensor};
@@ -39,6 +40,7 @@ pub mod element;
 pub mod ensemble;
 mod error;
 pub mod fmath;
+pub mod linalg;
 mod memory;
 pub mod noise;
 pub mod optim;
@@ -48,4 +50,4 @@ mod step;
 
 pub use device::Device;
 pub use error::{Error, ErrorKind, Result};
-pub use memory::{Buffer, View, ViewMut};
+pub use memory::{Buffer, MatMut, MatRef, View, ViewMut};

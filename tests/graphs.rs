@@ -138,8 +138,8 @@ fn assert_stale<T: std::fmt::Debug>(result: Result<T>, reason: &str) {
     assert_eq!(
         error.to_string(),
         format!(
-            "the tables of the optimizer on CUDA device 0 are stale during graph capture: {reason}; take one step with \
-             the same tensors before the capture"
+            "the tables on CUDA device 0 are stale during graph capture: {reason}; make one call with the same memory \
+             before the capture"
         )
     );
 }

@@ -29,6 +29,27 @@
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
 //!
+//! | `spd_prepare_<T>` | block table | b rows of 48 bytes | 8 | read |
+//! | (a warp a block) | count | u32: b | | |
+//! | | dampings | b f64 | 8 | read |
+//! | | firsts | b rows of 2 f64 | 8 | written |
+//! | | flags | their number, u32 | 4 | written |
+//! | | findings | their number, u32, rows of 2 u64 | 8 | written |
+//! | `spd_inverse_<T>_<M>x<side>` | jobs | rows of the block table, one a launch's block, whose order is at most M·side | 4 | read |
+//! | (1 block a job) | block table, firsts | as above, after `spd_prepare` | 8 | read |
+//! | | growth, tolerance, retries | f64, f64, u32 | | |
+//! | | reports | b rows of 48 bytes | 8 | written |
+//! | `spd_tiles_<T>` | items | their number, u32, rows of 16 bytes | 8 | read |
+//! | (any number of | tiles | a row of 40 bytes for every one that an item names | 8 | read |
+//! | blocks of 64) | block table, firsts | as above | 8 | read |
+//! | | growth, tolerance, retries | as above | | |
+//! | | workspace | the tiles that the rows of tiles name | 16 | read, written |
+//! | | flags, partials, findings | the ranges that the rows of tiles name, flags and findings after `spd_prepare` | 8 | read, written |
+//! | | reports | as above | 8 | written |
+//!
+//! A row of the block table names a source, which is read in the form that it says, and an inverse \[order×order\], which is
+//! written; both are aligned to their element, and no inverse overlaps anything else.
+//!
 //! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
 //! gradient (read), A state arrays (read, written) unless it is flagged stateless, and where their addresses are not 0 the
 //! extra (read) and the average, slow weights and momentum (read, written); each aligned to its element and none
@@ -50,10 +71,12 @@
 mod address;
 #[cfg(all(test, target_os = "linux"))]
 mod fmath;
+pub(crate) mod linalg;
 mod modules;
 pub(crate) mod noise;
 pub(crate) mod optim;
 mod raw;
+mod transfer;
 
 use cudarc::driver::LaunchConfig;
 
@@ -66,10 +89,18 @@ mod embedded {
 const THREADS: u32 = 256;
 
 fn blocks_of_threads(blocks: u32) -> LaunchConfig {
-    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (THREADS, 1, 1), shared_mem_bytes: 0 }
+    blocks_of(blocks, THREADS)
 }
 
-/// What errors call a launch.
+fn blocks_of(blocks: u32, threads: u32) -> LaunchConfig {
+    LaunchConfig { grid_dim: (blocks, 1, 1), block_dim: (threads, 1, 1), shared_mem_bytes: 0 }
+}
+
+/// What errors call a launch of [`THREADS`] threads a block.
 fn launch_of(kernel: &str, blocks: u32) -> String {
-    format!("launch of {kernel} ({blocks} blocks × {THREADS} threads)")
+    launch_of_threads(kernel, blocks, THREADS)
+}
+
+fn launch_of_threads(kernel: &str, blocks: u32, threads: u32) -> String {
+    format!("launch of {kernel} ({blocks} blocks × {threads} threads)")
 }

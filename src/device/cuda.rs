@@ -115,6 +115,7 @@ const FUNCTIONS: &[&str] = &[
     "cuCtxSetCurrent",
     "cuCtxSynchronize",
     "cuDeviceGet",
+    "cuDeviceGetAttribute",
     "cuDeviceGetName",
     "cuDevicePrimaryCtxRelease_v2",
     "cuDevicePrimaryCtxRetain",

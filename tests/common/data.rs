@@ -41,6 +41,12 @@ impl Numbers {
         f64::from(self.0.next_u32()) / f64::from(u32::MAX)
     }
 
+    /// A standard normal number.
+    pub fn normal(&mut self) -> f64 {
+        let radius = (-2.0 * (1.0 - self.unit()).max(f64::MIN_POSITIVE).ln()).sqrt();
+        radius * (std::f64::consts::TAU * self.unit()).cos()
+    }
+
     /// A number of either sign between 2^-12 and 8, or, one time in sixteen, a zero of either sign.
     pub fn number(&mut self) -> f64 {
         let bits = self.0.next_u64();

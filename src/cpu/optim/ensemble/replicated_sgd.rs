@@ -41,7 +41,7 @@ fn mean_of<T: Real>(replicas: impl ExactSizeIterator<Item = Column<T>>) -> Colum
     let mut mean = [T::zeroed(); BLOCK];
     for x in replicas {
         for i in 0..BLOCK {
-            mean[i] = mean[i] + x[i];
+            mean[i] += x[i];
         }
     }
     mean.map(|sum| replicated_sgd::mean(sum, count))

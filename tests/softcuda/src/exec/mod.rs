@@ -123,7 +123,7 @@ fn apart(run: &Run<'_>, threads: usize) -> Result<Counters, Stop> {
             let position = next.fetch_add(1, Ordering::Relaxed);
             let Some(&index) = order.get(position as usize) else { break };
             let mut block = Block::new(run, index, std::mem::take(&mut warps));
-            match to_end(&mut block, run) {
+            match to_end(&mut block, run, &stopped) {
                 Ok(()) => {
                     let (counted, rest) = block.finish();
                     counters += &counted;
@@ -155,8 +155,19 @@ fn apart(run: &Run<'_>, threads: usize) -> Result<Counters, Stop> {
     }
 }
 
-fn to_end(block: &mut Block<'_>, run: &Run<'_>) -> Result<(), Stop> {
+/// Rounds that a block goes on after another one has stopped: it may stop itself, and come first in the order, or wait for ever
+/// for what the other one would have done.
+const ROUNDS_AFTER_A_STOP: u32 = 200;
+
+fn to_end(block: &mut Block<'_>, run: &Run<'_>, stopped: &AtomicBool) -> Result<(), Stop> {
+    let mut after = 0;
     loop {
+        if stopped.load(Ordering::Relaxed) {
+            after += 1;
+            if after > ROUNDS_AFTER_A_STOP {
+                return Ok(());
+            }
+        }
         match block.round(run.quantum)? {
             Round::Done => return Ok(()),
             Round::Ready => {}

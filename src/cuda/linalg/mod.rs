@@ -1,0 +1,6 @@
+//! Linear algebra on CUDA: tables of matrices, and launches that take a whole ragged list.
+
+mod spd;
+mod tables;
+
+pub(crate) use spd::CudaSpd;

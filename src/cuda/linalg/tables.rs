@@ -1,0 +1,74 @@
+//! Rows of the tables that the kernels in `kernels/linalg` read. Twins of the structs there.
+
+use crate::element::Real;
+use crate::linalg::{Form, Report, Status, Symmetric};
+
+/// Words of a row of the block table.
+pub(super) const BLOCK: usize = 6;
+/// Words of a report.
+pub(super) const REPORT: usize = 6;
+/// Words of the first damping of a block.
+pub(super) const DAMPED: usize = 2;
+/// Words of the findings on a block.
+pub(super) const FINDINGS: usize = 2;
+/// Words of a row of the table of tiles.
+pub(super) const TILES: usize = 5;
+/// Words of an item.
+pub(super) const ITEM: usize = 2;
+
+/// Two halves of a word, the low one first.
+pub(super) fn word(low: usize, high: usize) -> u64 {
+    low as u64 | (high as u64) << 32
+}
+
+/// Where the arrays of a block lie; a border of 0 is none.
+#[derive(Clone, Copy)]
+pub(super) struct Addresses {
+    pub(super) source: u64,
+    pub(super) border: u64,
+    pub(super) inverse: u64,
+}
+
+/// The row of a block.
+pub(super) fn block<T: Real>(
+    addresses: Addresses,
+    source: &Symmetric<'_, T>,
+    inverse_stride: usize,
+    partner: usize,
+) -> [u64; BLOCK] {
+    let (form, stride) = match &source.form {
+        Form::Full(matrix) => (0, matrix.stride()),
+        Form::Lower(matrix) => (1, matrix.stride()),
+        Form::Packed(_) => (2, 0),
+    };
+    [
+        addresses.source,
+        addresses.border,
+        addresses.inverse,
+        word(source.order(), source.core()),
+        word(stride, inverse_stride),
+        word(form, partner),
+    ]
+}
+
+/// What a report's words say.
+pub(super) fn report(words: &[u64; REPORT]) -> Report {
+    let [damping, log_determinant, smallest_pivot, value, state, place] = *words;
+    let (status, retries) = (state as u32, (state >> 32) as u32);
+    let (row, column) = (place as u32, (place >> 32) as u32);
+    let value = f64::from_bits(value);
+    let status = match status {
+        0 => Status::Inverted,
+        1 => Status::NotPositiveDefinite { row, pivot: value },
+        2 => Status::NotFinite { row, column, value },
+        3 => Status::Asymmetric { row, column, difference: value },
+        other => unreachable!("a report of status {other}"),
+    };
+    Report {
+        status,
+        damping: f64::from_bits(damping),
+        retries,
+        log_determinant: f64::from_bits(log_determinant),
+        smallest_pivot: f64::from_bits(smallest_pivot),
+    }
+}

@@ -1,0 +1,72 @@
+use std::fmt;
+
+/// What became of a block in a call of [`SpdInverse::invert`](super::SpdInverse::invert).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Report {
+    /// Whether the block was inverted, and what stood in the way.
+    pub status: Status,
+    /// What was added to the diagonal in the last attempt.
+    pub damping: f64,
+    /// Attempts after the first, each with more damping.
+    pub retries: u32,
+    /// `ln det(A + damping·1)`; NaN where the block was not inverted.
+    pub log_determinant: f64,
+    /// The smallest pivot, a squared diagonal element of the Cholesky factor: at least the smallest eigenvalue of
+    /// `A + damping·1`. NaN where the block was not inverted.
+    pub smallest_pivot: f64,
+}
+
+impl Report {
+    /// Whether the inverse was written.
+    pub fn is_inverted(&self) -> bool {
+        self.status == Status::Inverted
+    }
+}
+
+/// Whether a block was inverted. Where it was not, the inverse that stood there stands there still.
+#[derive(Clone, Copy, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Status {
+    /// The inverse was written.
+    Inverted,
+    /// No attempt found the block positive definite.
+    NotPositiveDefinite {
+        /// The first row whose pivot was not a positive number in the last attempt.
+        row: u32,
+        /// That pivot.
+        pivot: f64,
+    },
+    /// An element is a NaN or an infinity.
+    NotFinite {
+        /// The row of the first such element on or below the diagonal.
+        row: u32,
+        /// Its column.
+        column: u32,
+        /// The element, or where that is finite the one that should equal it.
+        value: f64,
+    },
+    /// Two elements that should be equal differ by more than the tolerance.
+    Asymmetric {
+        /// The row of the first such element below the diagonal.
+        row: u32,
+        /// Its column.
+        column: u32,
+        /// The element less its mirror image.
+        difference: f64,
+    },
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inverted => f.write_str("inverted"),
+            Self::NotPositiveDefinite { row, pivot } => {
+                write!(f, "not positive definite: the pivot of row {row} is {pivot:e}")
+            }
+            Self::NotFinite { row, column, value } => write!(f, "row {row}, column {column} is {value}"),
+            Self::Asymmetric { row, column, difference } => {
+                write!(f, "row {row}, column {column} is {difference:e} greater than its mirror image")
+            }
+        }
+    }
+}
