@@ -1,6 +1,11 @@
 //! Linear algebra by faer: one matrix a thread, or, of large matrices that are fewer than the threads, all threads a matrix.
 
+mod kron;
+mod memory;
 mod spd;
 mod square;
+mod syrk;
 
+pub(crate) use kron::CpuKron;
 pub(crate) use spd::CpuSpd;
+pub(crate) use syrk::CpuSyrk;

@@ -8,12 +8,13 @@ use faer::prelude::default;
 use faer::{MatMut as FaerMut, MatRef as FaerRef, Par};
 use rayon::prelude::*;
 
+use super::memory::{slice, slice_mut};
 use super::square::{Asymmetry, MirrorUpper};
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;
 use crate::linalg::{Form, Job, Report, SpdBackend, SpdSettings, Status, Symmetric};
-use crate::memory::{MatMut, MatRef, Read, View, Written};
+use crate::memory::{MatMut, MatRef};
 
 /// From this order on a matrix is worth all threads, where there are fewer such matrices than threads.
 const WORTH_ALL_THREADS: usize = 1024;
@@ -161,22 +162,6 @@ impl<'a, T: Real> Source<'a, T> {
     }
 }
 
-fn slice<'a, T: Real>(view: &'a View<'_, T>) -> &'a [T] {
-    match &view.0 {
-        Read::Cpu(slice) => slice,
-        #[cfg(feature = "cuda")]
-        Read::Cuda(_) | Read::Raw(_) => unreachable!("memory of a CUDA device used on the CPU"),
-    }
-}
-
-fn slice_mut<'a, T: Real>(matrix: &'a mut MatMut<'_, T>) -> &'a mut [T] {
-    match &mut matrix.view.0 {
-        Written::Cpu(slice) => slice,
-        #[cfg(feature = "cuda")]
-        Written::Cuda(_) | Written::Raw(_) => unreachable!("memory of a CUDA device used on the CPU"),
-    }
-}
-
 impl<T: Real> CpuSpd<T> {
     pub(crate) fn new(cpu: Cpu, jobs: Vec<Job>, settings: SpdSettings) -> Self {
         let untried =
@@ -240,7 +225,7 @@ impl<T: Real> CpuSpd<T> {
         report.smallest_pivot = pivots.fold(f64::INFINITY, f64::min).powi(2);
 
         let stride = task.inverse.stride();
-        let elements = slice_mut(task.inverse);
+        let elements = slice_mut(&mut task.inverse.view);
         let factor = FaerRef::from_column_major_slice(&*factor, order, order);
         let out = FaerMut::from_column_major_slice_with_stride_mut(&mut *elements, order, order, stride);
         inverse::inverse(out, factor, par, MemStack::new(&mut scratch.stack));

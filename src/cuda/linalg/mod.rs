@@ -1,6 +1,11 @@
 //! Linear algebra on CUDA: tables of matrices, and launches that take a whole ragged list.
 
+mod kron;
 mod spd;
+mod syrk;
 mod tables;
+mod tiles;
 
+pub(crate) use kron::CudaKron;
 pub(crate) use spd::CudaSpd;
+pub(crate) use syrk::CudaSyrk;
