@@ -6,7 +6,8 @@ use super::{DAMPING, Shape};
 pub fn gradus(shape: Shape) -> impl FnMut() + Send {
     let Shape { blocks, order } = shape;
     let block = Block::new(order, f64::from(DAMPING));
-    let mut plan = SpdInverse::<f32>::new(&Device::cpu(), &vec![block; blocks], SpdSettings::default()).expect("a plan");
+    let mut plan =
+        SpdInverse::<f32>::new(&Device::cpu(), &vec![block; blocks], SpdSettings::default()).expect("a plan");
     let (matrices, mut inverses) = (shape.matrices(), shape.room());
     let mut invert = move || {
         let view = |matrix| MatRef::new(matrix, order, order).expect("a matrix");
