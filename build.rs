@@ -39,6 +39,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("noise", "es/noise.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),
+    ("spd_solve", "linalg/spd_solve.cu"),
 ];
 
 /// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.
