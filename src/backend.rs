@@ -123,12 +123,23 @@ pub(crate) fn check_inverses<T: Element>(sources: &[(usize, u64, usize)], invers
     check_spans(inverses.chain(sources).collect())
 }
 
+/// The same for right-hand sides, each the block it belongs to, an address and a length, that share memory with each other.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
+pub(crate) fn check_sides<T: Element>(sides: &[(usize, u64, usize)]) -> Result<()> {
+    let span = |&(position, address, length): &(usize, u64, usize)| {
+        Span { what: SIDES, ..Span::parameter::<T>(position, address, length as u64) }
+    };
+    check_spans(sides.iter().map(span).collect())
+}
+
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
 /// What is written of replicas, as messages call it.
 const MEAN: &str = "mean";
 /// What is written of blocks, as messages call it.
 const INVERSE: &str = "inverse";
+/// What solutions replace, as messages call it.
+const SIDES: &str = "right-hand side of block";
 
 /// The memory of one argument of a step.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +164,7 @@ impl Span {
     }
 
     fn is_written(&self) -> bool {
-        [PARAMETER, MEAN, INVERSE].contains(&self.what)
+        [PARAMETER, MEAN, INVERSE, SIDES].contains(&self.what)
     }
 
     fn name(&self) -> String {
