@@ -4,4 +4,5 @@ mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
 mod matrices;
+mod solve;
 mod spd;
