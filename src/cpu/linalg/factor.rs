@@ -1,7 +1,10 @@
 //! Cholesky factors of positive-definite blocks, and solutions with them. Twin: `src/cuda/linalg/factor.rs`.
 
+use std::sync::{Mutex, PoisonError};
+
 use faer::dyn_stack::MemStack;
 use faer::linalg::cholesky::llt::solve;
+use faer::reborrow::ReborrowMut;
 use faer::{MatMut as FaerMut, MatRef as FaerRef, Par};
 use rayon::prelude::*;
 
@@ -20,6 +23,8 @@ const STRIP: usize = 64;
 pub(crate) struct CpuFactor<T: Real> {
     plan: Plan<T>,
     kept: Vec<Kept<T>>,
+    /// Room for strips by columns; as many as threads have worked at once.
+    rooms: Mutex<Vec<Vec<T>>>,
 }
 
 /// The last factor of a block, where there is one.
@@ -33,8 +38,23 @@ impl<T: Real> CpuFactor<T> {
     pub(crate) fn new(cpu: Cpu, jobs: Vec<Job>, settings: SpdSettings) -> Self {
         let nothing = |job: &Job| Kept { factor: vec![T::zeroed(); job.order * job.order], is_made: false };
         let kept = jobs.iter().map(nothing).collect();
-        Self { plan: Plan::new(cpu, jobs, settings), kept }
+        Self { plan: Plan::new(cpu, jobs, settings), kept, rooms: Mutex::default() }
     }
+}
+
+/// Solves by columns, side by side: in the caller's memory the distance of rows would decide how faer adds.
+fn solve_strip<T: Real>(factor: FaerRef<'_, T>, mut strip: FaerMut<'_, T>, rooms: &Mutex<Vec<Vec<T>>>) {
+    let (order, columns) = (strip.nrows(), strip.ncols());
+    let free = rooms.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    let mut room = free.unwrap_or_default();
+    if room.len() < order * columns {
+        room.resize(order * columns, T::zeroed());
+    }
+    let mut packed = FaerMut::from_column_major_slice_mut(&mut room[..order * columns], order, columns);
+    packed.copy_from(&strip);
+    solve::solve_in_place(factor, packed.rb_mut(), Par::Seq, MemStack::new(&mut []));
+    strip.copy_from(&packed);
+    rooms.lock().unwrap_or_else(PoisonError::into_inner).push(room);
 }
 
 impl<T: Real> FactorBackend<T> for CpuFactor<T> {
@@ -69,10 +89,8 @@ impl<T: Real> FactorBackend<T> for CpuFactor<T> {
             }
         }
         // The longest first, so that no thread begins one when the others end.
-        strips.sort_by_key(|(factor, _)| std::cmp::Reverse(factor.nrows()));
-        strips.into_par_iter().with_max_len(1).for_each(|(factor, strip)| {
-            solve::solve_in_place(factor, strip, Par::Seq, MemStack::new(&mut []));
-        });
+        strips.sort_by_key(|(factor, _): &(FaerRef<'_, T>, _)| std::cmp::Reverse(factor.nrows()));
+        strips.into_par_iter().with_max_len(1).for_each(|(factor, strip)| solve_strip(factor, strip, &self.rooms));
         Ok(())
     }
 
