@@ -140,7 +140,8 @@ template <class T> struct Solver {
 
     template <Pass PASS> __device__ void step(uint32_t i) const {
         constexpr bool FORWARD = PASS == Pass::FORWARD;
-        const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
+        // Neighbouring threads have elements of one row, which lie in different banks of what is held.
+        const uint32_t ti = thread() / SIDE, tj = thread() % SIDE;
         TileMicro<T> d;
         set_zero(d);
         read_negative(i, ti, tj, d);

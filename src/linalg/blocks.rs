@@ -65,7 +65,6 @@ impl SpdSettings {
 /// What a backend knows of a block.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Job {
-    #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "a source knows its own"))]
     pub(crate) order: usize,
     /// The block that balances its damping; itself where none does.
     pub(crate) partner: usize,

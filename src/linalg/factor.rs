@@ -14,8 +14,8 @@ const MOST_COLUMNS: usize = i32::MAX as usize;
 /// Cholesky factors of a ragged list of symmetric positive-definite blocks, damped, and solutions with them:
 /// `A + δ·1 = L·Lᵀ`, then `X = (A + δ·1)⁻¹·B` for any number of columns of `B`.
 ///
-/// Against [`SpdInverse`](super::SpdInverse), which takes n³/2 multiplications, a factor takes n³/6; each column then takes n²
-/// in either case, and a solution is as accurate as the block's condition allows.
+/// A factor takes n³/6 multiplications, where [`SpdInverse`](super::SpdInverse) takes n³/2; a column of `B` then takes n², as
+/// does a product of it with the inverse.
 ///
 /// A block that is not positive definite is tried again with more damping. Where that fails too, or an element is not finite, or
 /// the halves differ, the factor that the block had is kept, and its [`Report`] says so; no other block is touched by it.
@@ -29,11 +29,11 @@ const MOST_COLUMNS: usize = i32::MAX as usize;
 /// use gradus::{Device, MatMut, MatRef};
 ///
 /// let mut factors = SpdFactor::new(&Device::cpu(), &[Block::new(2, 1.0)], SpdSettings::default())?;
-/// let a = [3.0_f64, 0.0, 0.0, 1.0];
+/// let a = [3.0_f64, 0.0, 0.0, 15.0];
 /// factors.factor(&[Symmetric::full(MatRef::new(&a[..], 2, 2)?)?])?;
-/// let mut sides = [8.0, 4.0, -4.0, 1.0, 2.0, 3.0];
+/// let mut sides = [8.0, 4.0, -4.0, 16.0, 32.0, 48.0];
 /// factors.solve(&mut [MatMut::new(&mut sides[..], 2, 3)?])?;
-/// assert_eq!(sides, [2.0, 1.0, -1.0, 0.5, 1.0, 1.5]);
+/// assert_eq!(sides, [2.0, 1.0, -1.0, 1.0, 2.0, 3.0]);
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct SpdFactor<T: Real> {
