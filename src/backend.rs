@@ -126,8 +126,9 @@ pub(crate) fn check_inverses<T: Element>(sources: &[(usize, u64, usize)], invers
 /// The same for right-hand sides, each the block it belongs to, an address and a length, that share memory with each other.
 #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
 pub(crate) fn check_sides<T: Element>(sides: &[(usize, u64, usize)]) -> Result<()> {
-    let span = |&(position, address, length): &(usize, u64, usize)| {
-        Span { what: SIDES, ..Span::parameter::<T>(position, address, length as u64) }
+    let span = |&(position, address, length): &(usize, u64, usize)| Span {
+        what: SIDES,
+        ..Span::parameter::<T>(position, address, length as u64)
     };
     check_spans(sides.iter().map(span).collect())
 }
