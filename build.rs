@@ -41,6 +41,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("spd_tiles", "linalg/spd_tiles.cu"),
     ("syrk_ema", "linalg/syrk_ema.cu"),
     ("kron_apply", "linalg/kron_apply.cu"),
+    ("spd_solve", "linalg/spd_solve.cu"),
 ];
 
 /// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.

@@ -24,7 +24,7 @@ extern "C" __device__ const uint32_t kron_apply_layout[4] = {
     sizeof(KronLayer), sizeof(KronItem), TILE_THREADS, TILE<f32>,
 };
 
-__device__ inline Rows<f32> gradient_of(const KronLayer& layer) {
+__device__ inline MatrixRows<f32> gradient_of(const KronLayer& layer) {
     return {reinterpret_cast<const f32*>(layer.gradient), reinterpret_cast<const f32*>(layer.bias_gradient), layer.outputs,
             layer.inputs, layer.gradient_stride};
 }
@@ -60,7 +60,7 @@ kron_left_f32(const KronItem* items, const KronLayer* layers, f32* workspace) {
     const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
     TileMicro<f32> d;
     set_zero(d);
-    const Rows<f32> inverse = {reinterpret_cast<const f32*>(layer.left), nullptr, layer.outputs, layer.outputs,
+    const MatrixRows<f32> inverse = {reinterpret_cast<const f32*>(layer.left), nullptr, layer.outputs, layer.outputs,
                                layer.left_stride};
     multiply<f32>(d, inverse, top, gradient_of(layer), left, layer.outputs, takes, memory.product);
     // The workspace has room for whole tiles, and zeros beyond the edges are products of zeros.
@@ -85,16 +85,16 @@ kron_right_f32(const KronItem* items, const KronLayer* layers, const f32* worksp
     const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
     TileMicro<f32> d;
     set_zero(d);
-    const Rows<f32> inverse = {reinterpret_cast<const f32*>(layer.right), nullptr, columns, columns, layer.right_stride};
+    const MatrixRows<f32> inverse = {reinterpret_cast<const f32*>(layer.right), nullptr, columns, columns, layer.right_stride};
     if (layer.left != 0) {
-        const Rows<f32> between = {workspace + layer.between, nullptr, columns, layer.between_stride, layer.between_stride};
+        const MatrixRows<f32> between = {workspace + layer.between, nullptr, columns, layer.between_stride, layer.between_stride};
         multiply<f32>(d, between, top, inverse, left, columns, takes, memory.product);
     } else {
-        multiply<f32>(d, Columns<f32>{gradient_of(layer)}, top, inverse, left, columns, takes, memory.product);
+        multiply<f32>(d, MatrixColumns<f32>{gradient_of(layer)}, top, inverse, left, columns, takes, memory.product);
     }
     double sum = 0.0;
     if (takes) {
-        const Rows<f32> gradient = gradient_of(layer);
+        const MatrixRows<f32> gradient = gradient_of(layer);
         f32* const to = reinterpret_cast<f32*>(layer.direction);
         f32* const to_bias = reinterpret_cast<f32*>(layer.bias_direction);
         #pragma unroll

@@ -28,10 +28,9 @@ template <class T> struct Brought {
 
     template <class Slab> __device__ void put(Slab& slab) const {
         const uint32_t x = thread();
-        const uint32_t part = x % PACKS_A_ROW / SIDE, column = x % SIDE, row = x / PACKS_A_ROW;
         #pragma unroll
         for (int k = 0; k < COUNT; k++) {
-            slab.at[row + k * ROWS_AT_ONCE][part][column] = packs[k];
+            slab.at[x / PACKS_A_ROW + k * ROWS_AT_ONCE][x % PACKS_A_ROW] = packs[k];
         }
     }
 };
@@ -80,7 +79,7 @@ __device__ void multiply(TileMicro<T>& d, const A& a, uint32_t top, const B& b, 
 }
 
 // A matrix row after row, with one column more where `last` is not null.
-template <class T> struct Rows {
+template <class T> struct MatrixRows {
     const T* core;
     const T* last;
     uint32_t rows, columns, stride;  // columns without the last
@@ -109,8 +108,8 @@ template <class T> struct Rows {
 };
 
 // The transpose of such a matrix.
-template <class T> struct Columns {
-    Rows<T> of;
+template <class T> struct MatrixColumns {
+    MatrixRows<T> of;
 
     __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
         Pack<T, VECTOR<T>> pack;

@@ -10,16 +10,9 @@
 //
 // The list is gone through once an attempt. Where a pivot is not positive the attempt is over for that matrix, and the next one
 // begins when all items of this one have been left; where an attempt has succeeded, the items of the next ones are left at once.
+//
+// Where only L is wanted, there are two of it: the one that was made last is kept until the other one is whole.
 #include "linalg/tile.cuh"
-
-struct SpdTiles {
-    uint64_t factor, inverse;  // element of the workspace where the tiles of L, and of V, begin; tile (i, j), j ≤ i, is the
-                               // (i(i + 1)/2 + j)-th. L by columns with W_j in place of L_jj, V by rows
-    uint32_t block, side;      // row of the block table, tiles a side
-    uint32_t flags, items;     // where the block's flags begin, how many of the items are its own
-    uint32_t partials, wants_inverse;
-};
-static_assert(sizeof(SpdTiles) == 40);
 
 struct Item { uint32_t tiles, kind, i, j; };
 constexpr uint32_t CHECK = 0, FACTOR = 1, INVERT = 2;  // INVERSE is what is left
@@ -42,8 +35,6 @@ __device__ inline void release(uint32_t* word, uint32_t value) {
     asm volatile("st.release.gpu.global.u32 [%0], %1;" :: "l"(word), "r"(value) : "memory");
 }
 
-__device__ inline uint32_t triangle(uint32_t i, uint32_t j) { return i * (i + 1) / 2 + j; }
-
 template <class T> struct Tables {
     const Item* items;
     const SpdTiles* tiles;
@@ -54,6 +45,7 @@ template <class T> struct Tables {
     double* partials;
     Findings* findings;
     SpdReport* reports;
+    uint32_t* kept;  // a word for every row of tiles
 };
 
 // What the threads of a block know of the item they work on.
@@ -63,13 +55,18 @@ struct Shared {
     uint32_t attempt, go;
 };
 
+template <class T> struct FactorMemory {
+    TileMemory<T> tiles;
+    SweepMemory<T, MICRO<T>, SIDE> sweep;
+};
+
 // The work on one item. All threads of the block call each function, save those that say otherwise.
 template <class T> struct Worker {
     static constexpr int M = MICRO<T>;
 
     const Tables<T>& tables;
     const SpdSettings& settings;
-    TileMemory<T>& memory;
+    FactorMemory<T>& memory;
     Shared& shared;
     // The registers are for sums: what all threads know lies in shared memory.
     const SpdTiles& tiles;
@@ -84,6 +81,8 @@ template <class T> struct Worker {
     __device__ T* inverse(uint32_t i, uint32_t j) const {
         return tables.workspace + tiles.inverse + uint64_t(triangle(i, j)) * TILE_ELEMENTS<T>;
     }
+
+    __device__ static Rows<T> rows(const T* tile) { return {tile}; }
 
     // The block's flags: for every tile of L, and of V, the last attempt that has made it, from 1; the verdict on each attempt;
     // numbers of tile rows that are checked and of items that are left.
@@ -216,6 +215,10 @@ template <class T> struct Worker {
                     report.smallest_pivot = min(report.smallest_pivot, partials[2 * k + 1]);
                 }
                 tables.reports[tiles.block] = report;
+                if (!tiles.wants_inverse) {
+                    uint32_t* const kept = tables.kept + shared.item.tiles;
+                    release(kept, acquire(kept) == KEPT_FIRST ? KEPT_SECOND : KEPT_FIRST);
+                }
                 decide(SUCCEEDED);
             }
         }
@@ -277,7 +280,8 @@ template <class T> struct Worker {
             if (!ask([&] { return await(factor_flag(i, k)) && await(factor_flag(j, k)); })) {
                 return;
             }
-            accumulate<Held::NEITHER>(d, factor(i, k), factor(j, k), 0, takes ? TILE<T> : 0, ti, tj, memory);
+            accumulate<Held::NEITHER>(d, rows(factor(i, k)), rows(factor(j, k)), 0, takes ? TILE<T> : 0, ti, tj,
+                                       memory.tiles);
         }
         if (i == j) {
             factor_diagonal(d, j);
@@ -291,13 +295,13 @@ template <class T> struct Worker {
             for (int r = 0; r < M; r++) {
                 values[r] = -values[r];
             }
-            memory.held.write(tj * M + c, ti, values);
+            memory.tiles.held.write(tj * M + c, ti, values);
         }
         if (!ask([&] { return await(factor_flag(j, j)); })) {
             return;
         }
         set_zero(d);
-        accumulate<Held::LEFT, T>(d, nullptr, factor(j, j), 0, takes ? (tj + 1) * M : 0, ti, tj, memory);
+        accumulate<Held::LEFT>(d, Nothing(), rows(factor(j, j)), 0, takes ? (tj + 1) * M : 0, ti, tj, memory.tiles);
         store_columns(factor(i, j), ti, tj, d);
         publish(factor_flag(i, j));
     }
@@ -313,7 +317,8 @@ template <class T> struct Worker {
             }
             // V_jj has nothing above its diagonal.
             const int from = k == j ? tj * M : 0;
-            accumulate<Held::NEITHER, T>(d, factor(i, k), inverse(k, j), from, takes ? TILE<T> : 0, ti, tj, memory);
+            accumulate<Held::NEITHER>(d, rows(factor(i, k)), rows(inverse(k, j)), from, takes ? TILE<T> : 0, ti, tj,
+                                       memory.tiles);
         }
         #pragma unroll
         for (int r = 0; r < M; r++) {
@@ -322,13 +327,13 @@ template <class T> struct Worker {
             for (int c = 0; c < M; c++) {
                 values[c] = -d.at[r][c];
             }
-            memory.held.write(ti * M + r, tj, values);
+            memory.tiles.held.write(ti * M + r, tj, values);
         }
         if (!ask([&] { return await(factor_flag(i, i)); })) {
             return;
         }
         set_zero(d);
-        accumulate<Held::RIGHT, T>(d, factor(i, i), nullptr, 0, takes ? (ti + 1) * M : 0, ti, tj, memory);
+        accumulate<Held::RIGHT>(d, rows(factor(i, i)), Nothing(), 0, takes ? (ti + 1) * M : 0, ti, tj, memory.tiles);
         store_rows(inverse(i, j), ti, tj, d);
         publish(inverse_flag(i, j));
     }
@@ -345,7 +350,8 @@ template <class T> struct Worker {
             // Nothing fails any more.
             ask([&] { return await(inverse_flag(k, i)) && await(inverse_flag(k, j)); });
             const int from = k > i ? 0 : i == j ? max(ti, tj) * M : ti * M;
-            accumulate<Held::NEITHER, T>(d, inverse(k, i), inverse(k, j), from, takes ? TILE<T> : 0, ti, tj, memory);
+            accumulate<Held::NEITHER>(d, rows(inverse(k, i)), rows(inverse(k, j)), from, takes ? TILE<T> : 0, ti, tj,
+                                       memory.tiles);
         }
         if (takes) {
             write_symmetric(tables.blocks[tiles.block], i * SIDE + ti, j * SIDE + tj, d);
@@ -379,7 +385,7 @@ template <class T> struct Worker {
 
 template <class T>
 __device__ void work(const Tables<T>& tables, uint32_t item_count, const SpdSettings& settings) {
-    __shared__ TileMemory<T> memory;
+    __shared__ FactorMemory<T> memory;
     __shared__ Shared shared;
     const Worker<T> worker = {tables, settings, memory, shared, shared.tiles, shared.attempt};
     while (true) {
@@ -387,7 +393,11 @@ __device__ void work(const Tables<T>& tables, uint32_t item_count, const SpdSett
             const uint32_t taken = atomicAdd(tables.flags, 1);  // the first flag is the ticket
             shared.attempt = taken / item_count;
             shared.item = tables.items[taken % item_count];
-            shared.tiles = tables.tiles[shared.item.tiles];
+            SpdTiles tiles = tables.tiles[shared.item.tiles];
+            if (!tiles.wants_inverse && acquire(tables.kept + shared.item.tiles) == KEPT_FIRST) {
+                tiles.factor = tiles.inverse;
+            }
+            shared.tiles = tiles;
         }
         __syncthreads();
         if (shared.attempt > settings.retries) {
@@ -402,8 +412,8 @@ __device__ void work(const Tables<T>& tables, uint32_t item_count, const SpdSett
     extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)                                                         \
     spd_tiles_##T(const Item* items, uint32_t item_count, const SpdTiles* tiles, const SpdBlock* blocks,                  \
                   const Damped* firsts, double growth, double tolerance, uint32_t retries, T* workspace,                  \
-                  uint32_t* flags, double* partials, Findings* findings, SpdReport* reports) {                            \
-        const Tables<T> tables = {items, tiles, blocks, firsts, workspace, flags, partials, findings, reports};           \
+                  uint32_t* flags, double* partials, Findings* findings, SpdReport* reports, uint32_t* kept) {            \
+        const Tables<T> tables = {items, tiles, blocks, firsts, workspace, flags, partials, findings, reports, kept};     \
         work(tables, item_count, {growth, tolerance, retries});                                                           \
     }
 KERNEL(f32) KERNEL(f64)

@@ -17,15 +17,16 @@
 
 constexpr uint32_t NONE = ~0u;
 
-// Rows of TILES·M columns. The accesses of 16 bytes that neighbouring threads make to their columns are contiguous.
-template <class T, int M, int TILES, int ROWS = M> struct Panel {
-    static constexpr int PARTS = M / VECTOR<T>;
-    Pack<T, VECTOR<T>> at[ROWS][PARTS][TILES];
+// Rows of TILES·M columns, and behind each PAD accesses of 16 bytes that nobody reads. The accesses that neighbouring threads
+// make to their columns are contiguous.
+template <class T, int M, int TILES, int ROWS = M, int PAD = 0> struct Panel {
+    static constexpr int PARTS = M / VECTOR<T>, PACKS = PARTS * TILES;
+    Pack<T, VECTOR<T>> at[ROWS][PACKS + PAD];
 
     __device__ void read(int row, uint32_t tile, T (&to)[M]) const {
         #pragma unroll
         for (int part = 0; part < PARTS; part++) {
-            const auto pack = at[row][part][tile];
+            const auto pack = at[row][part * TILES + tile];
             #pragma unroll
             for (int k = 0; k < VECTOR<T>; k++) {
                 to[part * VECTOR<T> + k] = pack.element[k];
@@ -41,7 +42,7 @@ template <class T, int M, int TILES, int ROWS = M> struct Panel {
             for (int k = 0; k < VECTOR<T>; k++) {
                 pack.element[k] = from[part * VECTOR<T> + k];
             }
-            at[row][part][tile] = pack;
+            at[row][part * TILES + tile] = pack;
         }
     }
 };

@@ -46,9 +46,16 @@
 //! | | workspace | the tiles that the rows of tiles name | 16 | read, written |
 //! | | flags, partials, findings | the ranges that the rows of tiles name, flags and findings after `spd_prepare` | 8 | read, written |
 //! | | reports | as above | 8 | written |
+//! | | kept | a u32 for every row of tiles that wants no inverse | 4 | read, written |
+//! | `spd_solve_<T>` | sides | their number, u32, rows of 32 bytes | 8 | read |
+//! | (64 threads a strip | tiles | a row of 40 bytes for every one of them | 8 | read |
+//! | of the sides) | workspace | the tiles that the rows of tiles name, after `spd_tiles` | 16 | read |
+//! | | kept | as above | 4 | read |
 //!
 //! A row of the block table names a source, which is read in the form that it says, and an inverse \[order×order\], which is
-//! written; both are aligned to their element, and no inverse overlaps anything else.
+//! written unless its address is 0; both are aligned to their element, and no inverse overlaps anything else. A row of the
+//! table of right-hand sides names a matrix \[order×columns\], read and written, of which the same is true, and counts the strips
+//! of the rows before, each as wide as a tile; the order is that of the row of tiles.
 //!
 //! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
 //! gradient (read), A state arrays (read, written) unless it is flagged stateless, and where their addresses are not 0 the

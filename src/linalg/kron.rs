@@ -1,4 +1,4 @@
-use super::refuse;
+use super::blocks::refuse;
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;

@@ -3,34 +3,34 @@
 //! * [`SpdInverse`]: damped inverses of symmetric positive-definite blocks of any sizes, with a [`Report`] for each.
 //! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
 //! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
+//! * [`SpdFactor`]: their Cholesky factors, kept, and solutions for any numbers of right-hand sides.
 //! * [`Symmetric`]: how such a block lies in memory: whole, its lower half, or packed.
 //!
 //! A call is deterministic: a block gets the same bits in any list and at any place of it, run after run. Devices agree within
 //! rounding, not bit for bit: residuals are what they promise.
 //!
 //! On the CPU, faer does the arithmetic, blocks side by side on the threads of the current rayon pool. On CUDA, blocks of up to
-//! 248 rows (124 of f64) are inverted in the registers of one thread block each, read once and written once; larger ones are cut
-//! into tiles that all thread blocks share out. `kernels/README.md` describes both.
+//! 248 rows (124 of f64) are inverted in the registers of one thread block each, read once and written once; larger ones, and
+//! all that are only factored, are cut into tiles that all thread blocks share out. `kernels/README.md` describes both.
 
 mod kron;
+mod blocks;
+mod factor;
 mod report;
 mod spd;
 mod symmetric;
 mod syrk;
 
-use crate::error::{ErrorKind, Result};
-
 pub(crate) use kron::KronBackend;
 pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
+pub(crate) use blocks::Job;
+pub use blocks::{Block, SpdSettings};
+pub(crate) use factor::FactorBackend;
+pub use factor::SpdFactor;
 pub use report::{Report, Status};
-pub use spd::{Block, SpdInverse, SpdSettings};
-pub(crate) use spd::{Job, SpdBackend};
+pub(crate) use spd::SpdBackend;
+pub use spd::SpdInverse;
 pub(crate) use symmetric::Form;
 pub use symmetric::Symmetric;
 pub use syrk::{Convolution, Gram, Inputs, SyrkEma};
 pub(crate) use syrk::{From as RowsFrom, SyrkBackend, averaged};
-
-/// The error of a call that does not fit its plan.
-fn refuse<T>(what: String, message: String) -> Result<T> {
-    Err(ErrorKind::Matrices { what, message }.into())
-}

@@ -1,33 +1,34 @@
 use std::fmt;
 
-/// What became of a block in a call of [`SpdInverse::invert`](super::SpdInverse::invert).
+/// What became of a block in a call of [`SpdInverse::invert`](super::SpdInverse::invert) or
+/// [`SpdFactor::factor`](super::SpdFactor::factor).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Report {
-    /// Whether the block was inverted, and what stood in the way.
+    /// Whether the block was inverted, or factored, and what stood in the way.
     pub status: Status,
     /// What was added to the diagonal in the last attempt.
     pub damping: f64,
     /// Attempts after the first, each with more damping.
     pub retries: u32,
-    /// `ln det(A + damping·1)`; NaN where the block was not inverted.
+    /// `ln det(A + damping·1)`; NaN where the block was not.
     pub log_determinant: f64,
     /// The smallest pivot, a squared diagonal element of the Cholesky factor: at least the smallest eigenvalue of
-    /// `A + damping·1`. NaN where the block was not inverted.
+    /// `A + damping·1`. NaN where the block was not.
     pub smallest_pivot: f64,
 }
 
 impl Report {
-    /// Whether the inverse was written.
+    /// Whether the inverse was written, or the factor replaced.
     pub fn is_inverted(&self) -> bool {
         self.status == Status::Inverted
     }
 }
 
-/// Whether a block was inverted. Where it was not, the inverse that stood there stands there still.
+/// Whether a block was inverted, or factored. Where it was not, the inverse or factor that stood there stands there still.
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Status {
-    /// The inverse was written.
+    /// The inverse was written, or the factor replaced.
     Inverted,
     /// No attempt found the block positive definite.
     NotPositiveDefinite {

@@ -5,4 +5,5 @@ mod accuracy;
 mod common;
 mod matrices;
 mod products;
+mod solve;
 mod spd;

@@ -2,10 +2,14 @@
 
 mod kron;
 mod memory;
+mod factor;
+mod plan;
+mod source;
 mod spd;
 mod square;
 mod syrk;
 
 pub(crate) use kron::CpuKron;
+pub(crate) use factor::CpuFactor;
 pub(crate) use spd::CpuSpd;
 pub(crate) use syrk::CpuSyrk;

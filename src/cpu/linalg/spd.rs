@@ -1,295 +1,49 @@
 //! Damped inverses of positive-definite blocks. Twin: `src/cuda/linalg/spd.rs`.
 
-use std::sync::{Mutex, PoisonError};
+use faer::dyn_stack::MemStack;
+use faer::linalg::cholesky::llt::inverse;
+use faer::{MatMut as FaerMut, MatRef as FaerRef};
 
-use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
-use faer::linalg::cholesky::llt::{factor, inverse};
-use faer::prelude::default;
-use faer::{MatMut as FaerMut, MatRef as FaerRef, Par};
-use rayon::prelude::*;
-
-use super::memory::{slice, slice_mut};
-use super::square::{Asymmetry, MirrorUpper};
+use super::memory::slice_mut;
+use super::plan::Plan;
+use super::square::MirrorUpper;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;
-use crate::linalg::{Form, Job, Report, SpdBackend, SpdSettings, Status, Symmetric};
-use crate::memory::{MatMut, MatRef};
-
-/// From this order on a matrix is worth all threads, where there are fewer such matrices than threads.
-const WORTH_ALL_THREADS: usize = 1024;
+use crate::linalg::{Job, Report, SpdBackend, SpdSettings, Symmetric};
+use crate::memory::MatMut;
 
 /// The blocks of a plan on the CPU.
 pub(crate) struct CpuSpd<T: Real> {
-    cpu: Cpu,
-    jobs: Vec<Job>,
-    settings: SpdSettings,
-    lambdas: Vec<f64>,
-    reports: Vec<Report>,
-    /// What threads work with; as many as have worked at once.
-    scratch: Mutex<Vec<Scratch<T>>>,
-}
-
-/// The memory of a thread.
-struct Scratch<T> {
-    /// A factor by columns.
-    factor: Vec<T>,
-    stack: MemBuffer,
-    order: usize,
-}
-
-impl<T: Real> Scratch<T> {
-    fn new(order: usize, par: Par) -> Self {
-        let stack = StackReq::any_of(&[
-            factor::cholesky_in_place_scratch::<T>(order, par, default()),
-            inverse::inverse_scratch::<T>(order, par),
-        ]);
-        Self { factor: vec![T::zeroed(); order * order], stack: MemBuffer::new(stack), order }
-    }
-}
-
-/// A block in ordinary memory.
-struct Source<'a, T> {
-    core: &'a [T],
-    border: Option<&'a [T]>,
-    order: usize,
-    core_order: usize,
-    shape: Shape,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Shape {
-    Full(usize),
-    Lower(usize),
-    Packed,
-}
-
-impl<'a, T: Real> Source<'a, T> {
-    fn new(source: &'a Symmetric<'_, T>) -> Self {
-        let matrix = |matrix: &'a MatRef<'_, T>| slice(&matrix.view);
-        let (core, shape) = match &source.form {
-            Form::Full(full) => (matrix(full), Shape::Full(full.stride())),
-            Form::Lower(lower) => (matrix(lower), Shape::Lower(lower.stride())),
-            Form::Packed(view) => (slice(view), Shape::Packed),
-        };
-        let border = source.border.as_ref().map(slice);
-        Self { core, border, order: source.order(), core_order: source.core(), shape }
-    }
-
-    /// A row's elements up to the diagonal.
-    fn row(&self, i: usize) -> &'a [T] {
-        let start = match self.shape {
-            _ if i == self.core_order => return self.border.expect("the last row"),
-            Shape::Full(stride) | Shape::Lower(stride) => i * stride,
-            Shape::Packed => i * (i + 1) / 2,
-        };
-        &self.core[start..=start + i]
-    }
-
-    fn mean_diagonal(&self) -> f64 {
-        let sum: f64 = (0..self.order).map(|i| self.row(i)[i].to_f64()).sum();
-        sum / self.order as f64
-    }
-
-    /// What must equal the element at a place on or below the diagonal.
-    fn mirrored(&self, i: usize, j: usize) -> T {
-        match self.shape {
-            Shape::Full(stride) if i < self.core_order => self.core[j * stride + i],
-            _ => self.row(i)[j],
-        }
-    }
-
-    /// The greatest difference of an element from its mirror image; a NaN where an element is not finite.
-    fn asymmetry(&self, cpu: Cpu) -> T {
-        let zero = T::from_f64(0.0);
-        let poison = |row: &[T]| row.iter().fold(zero, |sum, x| x.fma(zero, sum));
-        let rows = match self.shape {
-            Shape::Full(stride) => {
-                let worst = cpu.run(Asymmetry { elements: self.core, order: self.core_order, stride });
-                return worst + self.border.map_or(zero, poison);
-            }
-            _ => 0..self.order,
-        };
-        rows.fold(zero, |sum, i| sum + poison(self.row(i)))
-    }
-
-    /// The first element that is not finite, or else the first that differs from its mirror image by more than `bound`.
-    fn fault(&self, bound: f64) -> Option<Status> {
-        let places = || (0..self.order).flat_map(|i| (0..=i).map(move |j| (i, j)));
-        let pair = |(i, j): (usize, usize)| (self.row(i)[j].to_f64(), self.mirrored(i, j).to_f64());
-        let not_finite = |place| {
-            let (x, other) = pair(place);
-            let value = if x.is_finite() { other } else { x };
-            (!value.is_finite()).then_some(Status::NotFinite { row: place.0 as u32, column: place.1 as u32, value })
-        };
-        let asymmetric = |place| {
-            let (x, other) = pair(place);
-            let difference = x - other;
-            let status = Status::Asymmetric { row: place.0 as u32, column: place.1 as u32, difference };
-            (difference.abs() > bound).then_some(status)
-        };
-        places().find_map(not_finite).or_else(|| places().find_map(asymmetric))
-    }
-
-    /// Copies the damped block, to be factored, by columns from the diagonal down.
-    fn copy_damped(&self, damping: f64, factor: &mut [T]) {
-        let order = self.order;
-        match self.shape {
-            // A column is a row of the other half.
-            Shape::Full(stride) => {
-                for j in 0..self.core_order {
-                    let row = &self.core[j * stride..][j..self.core_order];
-                    factor[j * order + j..][..row.len()].copy_from_slice(row);
-                }
-                if let Some(border) = self.border {
-                    for (j, x) in border.iter().enumerate() {
-                        factor[j * order + self.core_order] = *x;
-                    }
-                }
-            }
-            Shape::Lower(_) | Shape::Packed => {
-                for i in 0..order {
-                    for (j, x) in self.row(i).iter().enumerate() {
-                        factor[j * order + i] = *x;
-                    }
-                }
-            }
-        }
-        for i in 0..order {
-            let diagonal = &mut factor[i * order + i];
-            *diagonal = T::from_f64(diagonal.to_f64() + damping);
-        }
-    }
+    plan: Plan<T>,
 }
 
 impl<T: Real> CpuSpd<T> {
     pub(crate) fn new(cpu: Cpu, jobs: Vec<Job>, settings: SpdSettings) -> Self {
-        let untried =
-            Report { status: Status::Inverted, damping: 0.0, retries: 0, log_determinant: 0.0, smallest_pivot: 0.0 };
-        Self { cpu, reports: vec![untried; jobs.len()], jobs, settings, lambdas: Vec::new(), scratch: Mutex::default() }
+        Self { plan: Plan::new(cpu, jobs, settings) }
     }
-
-    /// Works on a block with the memory of a thread.
-    fn invert_one(&self, task: &mut Task<'_, '_, T>, par: Par) -> Report {
-        let order = task.source.order;
-        let free = self.scratch.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let mut scratch = match free {
-            Some(scratch) if scratch.order >= order => scratch,
-            _ => Scratch::new(order, par),
-        };
-        let report = self.attempt(task, &mut scratch, par);
-        self.scratch.lock().unwrap_or_else(PoisonError::into_inner).push(scratch);
-        report
-    }
-
-    fn attempt(&self, task: &mut Task<'_, '_, T>, scratch: &mut Scratch<T>, par: Par) -> Report {
-        let SpdSettings { retries, growth, tolerance } = self.settings;
-        let source = &task.source;
-        let order = source.order;
-        let mean = task.mean.abs();
-        let mut report = Report {
-            status: Status::Inverted,
-            damping: task.damping,
-            retries: 0,
-            log_determinant: f64::NAN,
-            smallest_pivot: f64::NAN,
-        };
-        let bound = tolerance * mean;
-        let asymmetry = source.asymmetry(self.cpu).to_f64();
-        if (asymmetry.is_nan() || asymmetry > bound)
-            && let Some(fault) = source.fault(bound)
-        {
-            return Report { status: fault, ..report };
-        }
-        let factor = &mut scratch.factor[..order * order];
-        loop {
-            source.copy_damped(report.damping, factor);
-            let stack = MemStack::new(&mut scratch.stack);
-            let square = FaerMut::from_column_major_slice_mut(&mut *factor, order, order);
-            match factor::cholesky_in_place(square, default(), par, stack, default()) {
-                Ok(_) => break,
-                Err(factor::LltError::NonPositivePivot { index }) => {
-                    let pivot = failed_pivot(source, report.damping, factor, index);
-                    report.status = Status::NotPositiveDefinite { row: index as u32, pivot };
-                }
-            }
-            if report.retries == retries {
-                return report;
-            }
-            report.retries += 1;
-            report.damping = (report.damping * growth).max(T::EPSILON * mean);
-        }
-        let pivots = (0..order).map(|i| factor[i * order + i].to_f64());
-        report.status = Status::Inverted;
-        report.log_determinant = 2.0 * pivots.clone().map(f64::ln).sum::<f64>();
-        report.smallest_pivot = pivots.fold(f64::INFINITY, f64::min).powi(2);
-
-        let stride = task.inverse.stride();
-        let elements = slice_mut(&mut task.inverse.view);
-        let factor = FaerRef::from_column_major_slice(&*factor, order, order);
-        let out = FaerMut::from_column_major_slice_with_stride_mut(&mut *elements, order, order, stride);
-        inverse::inverse(out, factor, par, MemStack::new(&mut scratch.stack));
-        self.cpu.run(MirrorUpper { elements, order, stride });
-        report
-    }
-}
-
-/// The pivot of row `index`, whose row of the factor is known.
-fn failed_pivot<T: Real>(source: &Source<'_, T>, damping: f64, factor: &[T], index: usize) -> f64 {
-    let square = |j: usize| factor[j * source.order + index].to_f64().powi(2);
-    source.row(index)[index].to_f64() + damping - (0..index).map(square).sum::<f64>()
-}
-
-/// A block, where its inverse goes, and what it begins with.
-struct Task<'a, 'b, T: Real> {
-    source: Source<'a, T>,
-    inverse: &'a mut MatMut<'b, T>,
-    mean: f64,
-    damping: f64,
 }
 
 impl<T: Real> SpdBackend<T> for CpuSpd<T> {
     fn set_damping(&mut self, lambdas: &[f64]) -> Result<()> {
-        self.lambdas = lambdas.to_vec();
+        self.plan.lambdas = lambdas.to_vec();
         Ok(())
     }
 
     fn invert(&mut self, sources: &[Symmetric<'_, T>], inverses: &mut [MatMut<'_, T>]) -> Result<()> {
-        let sources: Vec<Source<'_, T>> = sources.iter().map(Source::new).collect();
-        let means: Vec<f64> = sources.iter().map(Source::mean_diagonal).collect();
-        let damping = |position: usize, lambda: f64| {
-            let partner = self.jobs[position].partner;
-            if partner == position {
-                return lambda;
-            }
-            let ratio = means[position] / means[partner];
-            lambda.sqrt() * if ratio > 0.0 && ratio.is_finite() { ratio.sqrt() } else { 1.0 }
-        };
-        let dampings: Vec<f64> =
-            (0..).zip(&self.lambdas).map(|(position, lambda)| damping(position, *lambda)).collect();
-        let mut tasks: Vec<(usize, Task<'_, '_, T>)> = Vec::with_capacity(sources.len());
-        for (position, (source, inverse)) in sources.into_iter().zip(inverses).enumerate() {
-            tasks.push((position, Task { source, inverse, mean: means[position], damping: dampings[position] }));
-        }
-        // The longest first, so that no thread begins one when the others end.
-        tasks.sort_by_key(|(_, task)| std::cmp::Reverse(task.source.order));
-
-        let threads = rayon::current_num_threads();
-        let large = tasks.iter().take_while(|(_, task)| task.source.order >= WORTH_ALL_THREADS).count();
-        let together = if large < threads { large } else { 0 };
-        let (first, rest) = tasks.split_at_mut(together);
-        let mut reports = Vec::with_capacity(self.jobs.len());
-        let all = if threads > 1 { Par::rayon(threads) } else { Par::Seq };
-        reports.extend(first.iter_mut().map(|(position, task)| (*position, self.invert_one(task, all))));
-        let side_by_side = rest.par_iter_mut().with_max_len(1);
-        reports.par_extend(side_by_side.map(|(position, task)| (*position, self.invert_one(task, Par::Seq))));
-        for (position, report) in reports {
-            self.reports[position] = report;
-        }
+        let cpu = self.plan.cpu;
+        self.plan.call(sources, inverses.iter_mut(), |to, order, scratch, par| {
+            let stride = to.stride();
+            let elements = slice_mut(&mut to.view);
+            let factor = FaerRef::from_column_major_slice(&scratch.factor[..order * order], order, order);
+            let out = FaerMut::from_column_major_slice_with_stride_mut(&mut *elements, order, order, stride);
+            inverse::inverse(out, factor, par, MemStack::new(&mut scratch.stack));
+            cpu.run(MirrorUpper { elements, order, stride });
+        });
         Ok(())
     }
 
     fn reports(&self) -> Result<Vec<Report>> {
-        Ok(self.reports.clone())
+        Ok(self.plan.reports.clone())
     }
 }

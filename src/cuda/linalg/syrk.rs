@@ -2,8 +2,9 @@
 
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
+use super::products::{TILE_ROWS, lower_tiles, unsupported};
 use super::tables::word;
-use super::tiles::{TILE_ROWS, TILE_THREADS, lower_tiles, unsupported};
+use super::tiles::TILE_THREADS;
 use crate::backend::check_products;
 use crate::cuda::address::{read, written};
 use crate::cuda::transfer::{not_capturing, upload, uploaded, zeros};

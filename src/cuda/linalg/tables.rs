@@ -13,6 +13,8 @@ pub(super) const DAMPED: usize = 2;
 pub(super) const FINDINGS: usize = 2;
 /// Words of a row of the table of tiles.
 pub(super) const TILES: usize = 5;
+/// Words of a row of the table of right-hand sides.
+pub(super) const SIDES: usize = 4;
 /// Words of an item.
 pub(super) const ITEM: usize = 2;
 

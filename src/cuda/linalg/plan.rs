@@ -1,0 +1,135 @@
+//! What every call on positive-definite blocks begins with: the table of blocks, and their first damping.
+
+use std::sync::Arc;
+
+use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, PushKernelArg, SyncOnDrop};
+
+use super::tables::{self, Addresses, BLOCK, DAMPED, FINDINGS, REPORT};
+use crate::backend::check_products;
+use crate::cuda::address::{read, written};
+use crate::cuda::transfer::{download, not_capturing, upload, zeros};
+use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
+use crate::device::Cuda;
+use crate::element::Real;
+use crate::error::Result;
+use crate::linalg::{Form, Job, Report, SpdSettings, Symmetric};
+use crate::memory::{MatMut, span};
+
+/// The tables of a list of blocks.
+pub(super) struct Plan {
+    pub(super) cuda: Cuda,
+    pub(super) jobs: Vec<Job>,
+    pub(super) settings: SpdSettings,
+    prepare: CudaFunction,
+    pub(super) blocks: CudaSlice<u64>,
+    lambdas: CudaSlice<f64>,
+    pub(super) firsts: CudaSlice<f64>,
+    pub(super) flags: CudaSlice<u32>,
+    pub(super) findings: CudaSlice<u64>,
+    pub(super) reports: CudaSlice<u64>,
+    /// The block table as it was uploaded last.
+    rows: Vec<u64>,
+}
+
+/// What the layouts of all modules begin with: the sizes of rows in bytes.
+pub(super) fn sizes() -> [u32; 4] {
+    [8 * BLOCK, 8 * REPORT, 8 * DAMPED, 8 * FINDINGS].map(|size| size as u32)
+}
+
+/// The module that prepares calls.
+pub(super) fn module(cuda: &Cuda) -> Result<Arc<CudaModule>> {
+    modules::load(cuda, "spd_inverse", &sizes())
+}
+
+impl Plan {
+    /// `flags` and `findings` are the numbers of those that every call begins with set back.
+    pub(super) fn new<T: Real>(
+        cuda: &Cuda,
+        jobs: Vec<Job>,
+        settings: SpdSettings,
+        flags: usize,
+        findings: usize,
+    ) -> Result<Self> {
+        let prepare = modules::function(cuda, &module(cuda)?, &format!("spd_prepare_{}", T::DTYPE))?;
+        Ok(Self {
+            cuda: cuda.clone(),
+            settings,
+            prepare,
+            blocks: zeros(cuda, (BLOCK * jobs.len()).max(1))?,
+            lambdas: zeros(cuda, jobs.len().max(1))?,
+            firsts: zeros(cuda, (DAMPED * jobs.len()).max(1))?,
+            flags: zeros(cuda, flags)?,
+            findings: zeros(cuda, (FINDINGS * findings).max(1))?,
+            reports: zeros(cuda, (REPORT * jobs.len()).max(1))?,
+            rows: Vec::new(),
+            jobs,
+        })
+    }
+
+    pub(super) fn set_damping(&mut self, lambdas: &[f64]) -> Result<()> {
+        not_capturing(&self.cuda, "the damping was changed")?;
+        upload(&self.cuda, lambdas, &mut self.lambdas, 0)
+    }
+
+    /// Makes the table of blocks that of a call; there are as many inverses as sources, or none. `guards` must outlive the
+    /// launches.
+    pub(super) fn bind<'a, T: Real>(
+        &mut self,
+        cuda: &'a Cuda,
+        sources: &'a [Symmetric<'_, T>],
+        inverses: &'a mut [MatMut<'_, T>],
+        guards: &mut Vec<SyncOnDrop<'a>>,
+    ) -> Result<()> {
+        let mut rows = Vec::with_capacity(BLOCK * self.jobs.len());
+        let (mut source_spans, mut inverse_spans) = (Vec::new(), Vec::new());
+        let mut inverses = inverses.iter_mut();
+        for (position, (job, source)) in self.jobs.iter().zip(sources).enumerate() {
+            let (core, length) = match &source.form {
+                Form::Full(matrix) | Form::Lower(matrix) => {
+                    (&matrix.view, span(matrix.rows(), matrix.columns(), matrix.stride()))
+                }
+                Form::Packed(view) => (view, Some(view.len())),
+            };
+            let core = read(cuda, core, guards);
+            source_spans.push((position, core, length.unwrap_or(usize::MAX)));
+            let border = source.border.as_ref().map(|view| read(cuda, view, guards));
+            source_spans.extend(border.map(|border| (position, border, source.order())));
+            let (mut inverse, mut stride) = (0, 0);
+            if let Some(matrix) = inverses.next() {
+                stride = matrix.stride();
+                inverse = written(cuda, &mut matrix.view, guards);
+                inverse_spans.push((position, inverse, span(job.order, job.order, stride).unwrap_or(usize::MAX)));
+            }
+            let addresses = Addresses { source: core, border: border.unwrap_or(0), inverse };
+            rows.extend(tables::block(addresses, source, stride, job.partner));
+        }
+        check_products::<T, T>("source", &source_spans, "", &[], "inverse", &inverse_spans)?;
+        if rows != self.rows {
+            not_capturing(cuda, "a matrix has moved")?;
+            self.rows.clear();
+            upload(cuda, &rows, &mut self.blocks, 0)?;
+            self.rows = rows;
+        }
+        Ok(())
+    }
+
+    /// Launches what precedes: first dampings, flags and findings. The table of blocks holds for the arguments.
+    pub(super) fn prepare(&mut self) -> Result<()> {
+        let count = self.jobs.len() as u32;
+        let flag_count = self.flags.len() as u32;
+        let finding_count = (self.findings.len() / FINDINGS) as u32;
+        let blocks = count.div_ceil(THREADS / 32);
+        let mut prepare = self.cuda.stream().launch_builder(&self.prepare);
+        prepare.arg(&self.blocks).arg(&count).arg(&self.lambdas).arg(&mut self.firsts);
+        prepare.arg(&mut self.flags).arg(&flag_count).arg(&mut self.findings).arg(&finding_count);
+        // SAFETY: the contract of `spd_prepare` in src/cuda/mod.rs. The table has a row for each of `count` blocks, whose
+        // sources the caller has borrowed and checked; the other arrays were allocated with a row for each.
+        let launched = unsafe { prepare.launch(blocks_of_threads(blocks)) };
+        self.cuda.explain(launched.map(drop), || launch_of("spd_prepare", blocks))
+    }
+
+    pub(super) fn reports(&self) -> Result<Vec<Report>> {
+        let words: Vec<u64> = download(&self.cuda, &self.reports, 0, REPORT * self.jobs.len())?;
+        Ok(words.as_chunks().0.iter().map(tables::report).collect())
+    }
+}
