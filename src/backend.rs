@@ -123,12 +123,30 @@ pub(crate) fn check_inverses<T: Element>(sources: &[(usize, u64, usize)], invers
     check_spans(inverses.chain(sources).collect())
 }
 
+/// The same for eigendecompositions: vectors and values are written.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
+pub(crate) fn check_decompositions<T: Element>(
+    sources: &[(usize, u64, usize)],
+    vectors: &[(u64, usize)],
+    values: &[(u64, usize)],
+) -> Result<()> {
+    let span = |what, position, address, length| Span::read::<T>(what, position, address, length as u64);
+    let written = |what, spans: &[(u64, usize)]| -> Vec<Span> {
+        (0..).zip(spans).map(|(position, &(address, length))| span(what, position, address, length)).collect()
+    };
+    let sources = sources.iter().map(|&(position, address, length)| span("source", position, address, length));
+    check_spans(sources.chain(written(VECTORS, vectors)).chain(written(VALUES, values)).collect())
+}
+
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
 /// What is written of replicas, as messages call it.
 const MEAN: &str = "mean";
 /// What is written of blocks, as messages call it.
 const INVERSE: &str = "inverse";
+/// What is written of eigendecompositions, as messages call it.
+const VECTORS: &str = "vectors";
+const VALUES: &str = "values";
 
 /// The memory of one argument of a step.
 #[derive(Clone, Copy, Debug)]
@@ -153,7 +171,7 @@ impl Span {
     }
 
     fn is_written(&self) -> bool {
-        [PARAMETER, MEAN, INVERSE].contains(&self.what)
+        [PARAMETER, MEAN, INVERSE, VECTORS, VALUES].contains(&self.what)
     }
 
     fn name(&self) -> String {

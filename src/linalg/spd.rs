@@ -8,7 +8,7 @@ use crate::error::{ErrorKind, Result};
 use crate::memory::MatMut;
 
 /// The greatest order of a block: positions of elements stay within 64 bits and those of tiles within 32.
-const MOST: usize = 1 << 20;
+pub(super) const MOST: usize = 1 << 20;
 
 /// A block of an [`SpdInverse`]: its size and its damping.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -205,6 +205,6 @@ fn check_settings(settings: &SpdSettings) -> Result<()> {
     Ok(())
 }
 
-fn refuse<T>(what: String, message: String) -> Result<T> {
+pub(super) fn refuse<T>(what: String, message: String) -> Result<T> {
     Err(ErrorKind::Matrices { what, message }.into())
 }
