@@ -169,15 +169,16 @@ template <class T> struct Jacobi {
             const uint32_t pair = task / packs;
             const Rotation<T> by = all[pair];
             if (by.sine != T(0)) {
-                T* const first = v + round.p(pair) * v_stride + task % packs * VECTOR<T>;
-                T* const second = v + round.q(pair) * v_stride + task % packs * VECTOR<T>;
-                auto p = load<VECTOR<T>>(first), q = load<VECTOR<T>>(second);
+                const auto of_row = [&](uint32_t i) -> Pack<T, VECTOR<T>>& {
+                    return reinterpret_cast<Pack<T, VECTOR<T>>*>(v)[i * packs + task % packs];
+                };
+                auto &first = of_row(round.p(pair)), &second = of_row(round.q(pair));
+                auto p = first, q = second;
                 #pragma unroll
                 for (int k = 0; k < VECTOR<T>; k++) {
                     rotate(by, p.element[k], q.element[k]);
                 }
-                store(first, p);
-                store(second, q);
+                first = p, second = q;
             }
         }
     }
@@ -327,9 +328,9 @@ template <class T> struct Jacobi {
     }
 };
 
-// V stands in the workspace, or, where that is null, in shared memory. Dynamic shared memory: A, two rounds of rotations, V.
-template <class T>
-__device__ void decompose(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, T* v,
+// V stands in the workspace, or in shared memory. Dynamic shared memory: A, two rounds of rotations, V.
+template <class T, bool IN_WORKSPACE>
+__device__ void decompose(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, T* workspace,
                           EighReport* reports) {
     extern __shared__ uint64_t shared[];
     __shared__ T memory[MOST_THREADS / 32];
@@ -343,7 +344,12 @@ __device__ void decompose(const uint32_t* jobs, const EighBlock* blocks, double 
     Jacobi<T> jacobi;
     jacobi.a = reinterpret_cast<T*>(shared);
     jacobi.rotations = reinterpret_cast<Rotation<T>*>(jacobi.a + stride * stride);
-    jacobi.v = v ? v + block.workspace : reinterpret_cast<T*>(jacobi.rotations + stride);
+    if constexpr (IN_WORKSPACE) {
+        jacobi.v = workspace + block.workspace;
+        __builtin_assume(__isGlobal(jacobi.v));
+    } else {
+        jacobi.v = reinterpret_cast<T*>(jacobi.rotations + stride);
+    }
     jacobi.order = order;
     jacobi.stride = stride;
     jacobi.v_stride = (order + VECTOR<T> - 1) / VECTOR<T> * VECTOR<T>;
@@ -368,14 +374,14 @@ __device__ void decompose(const uint32_t* jobs, const EighBlock* blocks, double 
     }
 }
 
-#define KERNEL(T)                                                                                                          \
-    extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1)                                                          \
-    jacobi_##T(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, EighReport* reports) {    \
-        decompose<T>(jobs, blocks, tolerance, sweeps, nullptr, reports);                                                   \
-    }                                                                                                                      \
-    extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1)                                                          \
-    jacobi_workspace_##T(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, T* workspace,   \
-                         EighReport* reports) {                                                                            \
-        decompose<T>(jobs, blocks, tolerance, sweeps, workspace, reports);                                                 \
+#define KERNEL(T)                                                                                                         \
+    extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1)                                                         \
+    jacobi_##T(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, EighReport* reports) {   \
+        decompose<T, false>(jobs, blocks, tolerance, sweeps, nullptr, reports);                                           \
+    }                                                                                                                     \
+    extern "C" __global__ void __launch_bounds__(MOST_THREADS, 1)                                                         \
+    jacobi_workspace_##T(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, T* workspace,  \
+                         EighReport* reports) {                                                                           \
+        decompose<T, true>(jobs, blocks, tolerance, sweeps, workspace, reports);                                          \
     }
 KERNEL(f32) KERNEL(f64)

@@ -3,5 +3,6 @@
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
+mod eigh;
 mod matrices;
 mod spd;
