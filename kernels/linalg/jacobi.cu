@@ -26,14 +26,18 @@ struct EighReport {
 };
 static_assert(sizeof(EighReport) == 24);
 
-extern "C" __device__ const uint32_t jacobi_layout[4] = {
-    sizeof(EighBlock), sizeof(EighReport), VECTOR<f32>, VECTOR<f64>,
-};
-
 constexpr uint32_t MOST_THREADS = 512;
 
-// What a round does to a pair: x_p - s·(x_q + ρ·x_p) and x_q + s·(x_p - ρ·x_q), with the sine s and ρ = s / (1 + cosine).
-template <class T> struct Rotation { T sine, ratio; };
+// What a round does to the pair (p, q): x_p becomes x_p - s·(x_q + ρ·x_p) and x_q becomes x_q + s·(x_p - ρ·x_q), with the
+// sine s and ρ = s / (1 + cosine).
+template <class T> struct alignas(sizeof(T) == 4 ? 16 : 8) Rotation {
+    T sine, ratio;
+    uint32_t p, q;
+};
+
+extern "C" __device__ const uint32_t jacobi_layout[4] = {
+    sizeof(EighBlock), sizeof(EighReport), sizeof(Rotation<f32>), sizeof(Rotation<f64>),
+};
 
 template <class T> __device__ void rotate(const Rotation<T>& by, T& p, T& q) {
     const T first = fma(by.ratio, p, q), second = fma(-by.ratio, q, p);
@@ -73,36 +77,25 @@ template <class T, class Join> __device__ T join_all(T x, T* memory, Join join) 
 
 // The pairs of a round.
 struct Round {
-    uint32_t order, round, first, second;
+    uint32_t order, first, second, idle;
+    bool idles;
 
-    __device__ Round(uint32_t order, uint32_t round) : order(order), round(round) {
-        if (round % 2 == 0) {
-            first = second = round / 2;
-        } else if (order % 2 == 0) {
-            first = (round + 1) / 2 % order;
-            second = (round - 1) / 2;
-        } else {
-            first = second = (round + order) / 2 % order;
-        }
+    __device__ Round(uint32_t order, uint32_t round) : order(order), idles(order % 2 != 0 || round % 2 == 0) {
+        first = (round % 2 == 0 ? round : round + (order % 2 == 0 ? 1 : order)) / 2;
+        first = min(first, first - order);
+        second = idles ? first : (round - 1) / 2;
+        idle = first + order / 2;
+        idle = order % 2 != 0 ? order : min(idle, idle - order);
     }
 
-    // The first of a pair.
-    __device__ uint32_t p(uint32_t pair) const {
-        const uint32_t i = first + pair;
-        return i < order ? i : i - order;
-    }
+    // The first of a pair. What falls below 0 has become the greater number.
+    __device__ uint32_t p(uint32_t pair) const { return min(first + pair, first + pair - order); }
 
     // The second. Two indices of an even order, and one of an odd order, may have no partner whose sum fits: they make pair 0,
     // the one with an index behind the last, and that pair is not rotated.
     __device__ uint32_t q(uint32_t pair) const {
-        if (pair == 0 && idles()) {
-            const uint32_t i = first + order / 2;
-            return order % 2 != 0 ? order : i < order ? i : i - order;
-        }
-        return second >= pair ? second - pair : second + order - pair;
+        return idles && pair == 0 ? idle : min(second - pair, second - pair + order);
     }
-
-    __device__ bool idles() const { return order % 2 != 0 || round % 2 == 0; }
 };
 
 template <class T> struct Jacobi {
@@ -118,9 +111,9 @@ template <class T> struct Jacobi {
         const Round round(order, number);
         for (uint32_t pair = threadIdx.x; pair < pairs(); pair += blockDim.x) {
             const uint32_t p = round.p(pair), q = round.q(pair);
-            Rotation<T> by = {T(0), T(0)};
+            Rotation<T> by = {T(0), T(0), p, q};
             T* const off = a + p * stride + q;
-            if (!(pair == 0 && round.idles()) && *off != T(0)) {
+            if (!(pair == 0 && round.idles) && *off != T(0)) {
                 T* const first = a + p * stride + p;
                 T* const second = a + q * stride + q;
                 const T x = *off, tau = (*second - *first) / (x + x);
@@ -138,47 +131,44 @@ template <class T> struct Jacobi {
         }
     }
 
-    // A ← JᵀAJ but for what `find_angles` has done. Neighbouring threads take neighbouring pairs, which are equally far from
-    // theirs: their indices all go up, or down, by one from thread to thread.
+    // A ← JᵀAJ but for what `find_angles` has done. A thread keeps its pair of rows, and neighbours take neighbouring pairs of
+    // columns, equally far from theirs: all their indices go up, or down, by one from thread to thread.
     __device__ void rotate_a(uint32_t number) const {
-        const Round round(order, number);
         const Rotation<T>* const all = rotations + number % 2 * pairs();
-        const uint32_t count = pairs();
-        for (uint32_t task = threadIdx.x; task < count * (count - 1) / 2; task += blockDim.x) {
-            const uint32_t pair = task % count;
-            uint32_t other = pair + 1 + task / count;
-            other -= other < count ? 0 : count;
-            const Rotation<T> rows = all[pair], columns = all[other];
-            const uint32_t p = round.p(pair), q = round.q(pair), r = round.p(other), s = round.q(other);
-            T pr = a[p * stride + r], ps = a[p * stride + s], qr = a[q * stride + r], qs = a[q * stride + s];
+        const uint32_t count = pairs(), pair = threadIdx.x % count, groups = blockDim.x / count;
+        const uint32_t farthest = count % 2 != 0 || pair < count / 2 ? count / 2 : count / 2 - 1;
+        const Rotation<T> rows = all[pair];
+        T* const row_p = a + rows.p * stride;
+        T* const row_q = a + rows.q * stride;
+        uint32_t apart = threadIdx.x / count;
+        for (apart += apart < groups ? 1 : farthest + 1; apart <= farthest; apart += groups) {
+            const Rotation<T> columns = all[min(pair + apart, pair + apart - count)];
+            T* const row_r = a + columns.p * stride;
+            T* const row_s = a + columns.q * stride;
+            T pr = row_p[columns.p], ps = row_p[columns.q], qr = row_q[columns.p], qs = row_q[columns.q];
             rotate(rows, pr, qr);
             rotate(rows, ps, qs);
             rotate(columns, pr, ps);
             rotate(columns, qr, qs);
-            a[p * stride + r] = pr, a[p * stride + s] = ps, a[q * stride + r] = qr, a[q * stride + s] = qs;
-            a[r * stride + p] = pr, a[s * stride + p] = ps, a[r * stride + q] = qr, a[s * stride + q] = qs;
+            row_p[columns.p] = pr, row_p[columns.q] = ps, row_q[columns.p] = qr, row_q[columns.q] = qs;
+            row_r[rows.p] = pr, row_s[rows.p] = ps, row_r[rows.q] = qr, row_s[rows.q] = qs;
         }
     }
 
     // V ← JᵀV.
     __device__ void rotate_v(uint32_t number) const {
-        const Round round(order, number);
         const Rotation<T>* const all = rotations + number % 2 * pairs();
-        const uint32_t packs = v_stride / VECTOR<T>;
-        for (uint32_t task = threadIdx.x; task < pairs() * packs; task += blockDim.x) {
-            const uint32_t pair = task / packs;
+        const uint32_t packs = v_stride / VECTOR<T>, groups = blockDim.x / packs, group = threadIdx.x / packs;
+        auto* const column = reinterpret_cast<Pack<T, VECTOR<T>>*>(v) + threadIdx.x % packs;
+        for (uint32_t pair = group < groups ? group : pairs(); pair < pairs(); pair += groups) {
             const Rotation<T> by = all[pair];
             if (by.sine != T(0)) {
-                const auto of_row = [&](uint32_t i) -> Pack<T, VECTOR<T>>& {
-                    return reinterpret_cast<Pack<T, VECTOR<T>>*>(v)[i * packs + task % packs];
-                };
-                auto &first = of_row(round.p(pair)), &second = of_row(round.q(pair));
-                auto p = first, q = second;
+                auto p = column[by.p * packs], q = column[by.q * packs];
                 #pragma unroll
                 for (int k = 0; k < VECTOR<T>; k++) {
                     rotate(by, p.element[k], q.element[k]);
                 }
-                first = p, second = q;
+                column[by.p * packs] = p, column[by.q * packs] = q;
             }
         }
     }
@@ -341,18 +331,16 @@ __device__ void decompose(const uint32_t* jobs, const EighBlock* blocks, double 
     const uint32_t job = jobs[blockIdx.x];
     const EighBlock& block = blocks[job];
     const uint32_t order = block.matrix.order, stride = order + order % 2;
-    Jacobi<T> jacobi;
-    jacobi.a = reinterpret_cast<T*>(shared);
-    jacobi.rotations = reinterpret_cast<Rotation<T>*>(jacobi.a + stride * stride);
+    const uint32_t v_stride = (order + VECTOR<T> - 1) / VECTOR<T> * VECTOR<T>;
+    T* const a = reinterpret_cast<T*>(shared);
+    const auto rotations = reinterpret_cast<Rotation<T>*>(a + stride * stride);
+    Jacobi<T> jacobi = {a, rotations, nullptr, order, stride, v_stride};
     if constexpr (IN_WORKSPACE) {
         jacobi.v = workspace + block.workspace;
         __builtin_assume(__isGlobal(jacobi.v));
     } else {
-        jacobi.v = reinterpret_cast<T*>(jacobi.rotations + stride);
+        jacobi.v = reinterpret_cast<T*>(rotations + stride);
     }
-    jacobi.order = order;
-    jacobi.stride = stride;
-    jacobi.v_stride = (order + VECTOR<T> - 1) / VECTOR<T> * VECTOR<T>;
     const Source<T> source(block.matrix);
     __syncthreads();
     T up;

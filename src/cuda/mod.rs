@@ -54,7 +54,7 @@
 //!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
 //! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of
-//! 16 / size of `T` that are at least n, `jacobi_workspace` needs s·(s + 2) `T` of dynamic shared memory and `jacobi` n·v more.
+//! 16 / size of `T` that are at least n, `jacobi_workspace` needs s·(s + 2) `T` and 8·s bytes of dynamic shared memory and `jacobi` n·v `T` more.
 //!
 //! A row of the block table names a source, which is read in the form that it says, and an inverse \[order×order\], which is
 //! written; both are aligned to their element, and no inverse overlaps anything else.

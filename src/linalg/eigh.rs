@@ -95,8 +95,8 @@ impl fmt::Display for EighStatus {
 /// they are follows from the matrix' bits alone. An eigenvalue beyond the type's range is an infinity.
 ///
 /// On CUDA, Jacobi's rotations go on until `‖B - diag B‖_F ≤ ε·‖B‖_F`, with the machine's epsilon. The matrix must fit the shared
-/// memory that the device grants a thread block: orders up to 240 of f32 and 168 of f64 with 227 KiB, 202 and 142 with 163 KiB,
-/// 158 and 110 with 99 KiB.
+/// memory that the device grants a thread block: orders up to 238 of f32 and 168 of f64 with 227 KiB, 202 and 142 with 163 KiB,
+/// 156 and 110 with 99 KiB.
 ///
 /// A matrix that cannot be decomposed leaves its vectors and values as they were, and its [`EighReport`] says so; no other matrix
 /// is touched by it.

@@ -32,10 +32,15 @@ fn vectors<T: Real>(order: usize) -> usize {
     order * order.next_multiple_of(vector::<T>())
 }
 
+/// Bytes of a rotation.
+fn rotation<T>() -> usize {
+    2 * size_of::<T>() + 8
+}
+
 /// Bytes of shared memory for A and two rounds of rotations.
 fn shared<T: Real>(order: usize) -> usize {
     let stride = order.next_multiple_of(2);
-    (stride * stride + 2 * stride) * size_of::<T>()
+    stride * stride * size_of::<T>() + stride * rotation::<T>()
 }
 
 /// The matrices of a plan on a CUDA device.
@@ -68,7 +73,7 @@ struct Launch {
 
 impl<T: Real> CudaEigh<T> {
     pub(crate) fn new(cuda: &Cuda, orders: &[usize], settings: EighSettings) -> Result<Self> {
-        let layout = [8 * EIGH_BLOCK, 8 * EIGH_REPORT, vector::<f32>(), vector::<f64>()].map(|size| size as u32);
+        let layout = [8 * EIGH_BLOCK, 8 * EIGH_REPORT, rotation::<f32>(), rotation::<f64>()].map(|size| size as u32);
         let module = modules::load(cuda, "jacobi", &layout)?;
         let names = ["jacobi", "jacobi_workspace"].map(|name| format!("{name}_{}", T::DTYPE));
         let kernel = |name: &String| modules::function(cuda, &module, name);
