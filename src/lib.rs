@@ -4,7 +4,7 @@
 //! * [`rules`]: the update rules, each a struct of settings with defaults.
 //! * [`optim`]: [`Optimizer`](optim::Optimizer), which steps tensors by a rule, on a [`Device`].
 //! * [`ensemble`]: optimizers of several copies of a model: replicas, agents, a walker around an anchor.
-//! * [`linalg`]: ragged lists of matrices: damped inverses of positive-definite blocks.
+//! * [`linalg`]: ragged lists of matrices: damped inverses of positive-definite blocks, eigendecompositions.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`], [`MatRef`], [`MatMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!

@@ -251,7 +251,7 @@ fn decompositions_are_a_launch_a_class() {
 #[test]
 fn most_of_a_decomposition_is_rotation() {
     let Some(alone) = alone() else { return };
-    for (order, most_passes) in [(32, 2.3), (64, 2.05), (100, 2.5), (128, 2.05)] {
+    for (order, least, most_passes) in [(32, 0.18, 1.4), (64, 0.22, 1.05), (100, 0.23, 1.5), (128, 0.25, 1.03)] {
         alone.driver.configure(Options::default(), "h100", StreamMode::AtEnqueue);
         let mut model = Eigen::<f32>::new(&device(), &[order]);
         alone.driver.reset();
@@ -260,7 +260,7 @@ fn most_of_a_decomposition_is_rotation() {
         let sweeps = model.results().1[0].sweeps;
         let report = alone.driver.report();
         let counters = &report.kernels["jacobi_f32"];
-        // Half of A from both sides and Q from one: 2·n³ multiplications and additions in one each, a sweep.
+        // Half of A from both sides, and Q from one: 2·n³ fused multiplications and additions each, a sweep.
         let useful = 4.0 * (order as f64).powi(3) * f64::from(sweeps);
         let share = useful / executed(counters) as f64;
         let elements = (order * order * size_of::<f32>()) as f64;
@@ -269,9 +269,9 @@ fn most_of_a_decomposition_is_rotation() {
         println!(
             "order {order}: {sweeps} sweeps, {share:.3} useful, {bytes:.3} of the bytes, {passes:.3} of the passes"
         );
-        assert!(share >= 0.01, "order {order}: {share} of the instructions are useful");
+        assert!(share >= least, "order {order}: {share} of the instructions are useful");
         assert!(passes <= most_passes, "order {order}: {passes} of the ideal passes over shared memory");
-        assert!(bytes <= 3.1, "order {order}: {bytes} of the bytes");
+        assert!(bytes <= 2.5, "order {order}: {bytes} of the bytes");
         assert_eq!(counters.thread_instructions.local, 0);
     }
 }

@@ -322,7 +322,7 @@ template <class T> struct Jacobi {
 template <class T, bool IN_WORKSPACE>
 __device__ void decompose(const uint32_t* jobs, const EighBlock* blocks, double tolerance, uint32_t sweeps, T* workspace,
                           EighReport* reports) {
-    extern __shared__ uint64_t shared[];
+    extern __shared__ __align__(16) uint64_t shared[];
     __shared__ T memory[MOST_THREADS / 32];
     __shared__ Findings findings;
     if (threadIdx.x == 0) {

@@ -19,7 +19,7 @@ pub struct EighSettings {
     pub tolerance: f64,
 }
 
-/// Thirty sweeps, of which a matrix needs about nine; halves that differ by up to 10⁻⁴ of the largest magnitude.
+/// Thirty sweeps, of which a matrix of 128 rows needs about eight, a graded one of f64 twelve; halves that differ by up to 10⁻⁴ of the largest magnitude.
 impl Default for EighSettings {
     fn default() -> Self {
         Self { sweeps: 30, tolerance: 1e-4 }
