@@ -40,6 +40,8 @@ const ROUTINES: &[(&str, &str)] = &[
     ("noise", "es/noise.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),
+    ("syrk_ema", "linalg/syrk_ema.cu"),
+    ("kron_apply", "linalg/kron_apply.cu"),
 ];
 
 /// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.

@@ -5,6 +5,7 @@
 
 mod lines;
 mod ratios;
+mod turns;
 
 use std::env;
 

@@ -109,44 +109,52 @@ pub(crate) fn check_mean<P: Element>(means: &[(u64, usize)], parameters: &[(u64,
     check_spans(means.chain(parameters).collect())
 }
 
-/// Looks for matrices, each an address and a length, that are not aligned to their elements, and for inverses that share memory
-/// with anything. `sources` name the block they belong to.
+/// Places in memory: the matrix they belong to, an address, a length.
+pub(crate) type Places<'a> = &'a [(usize, u64, usize)];
+
+/// Looks for matrices that are not aligned to their elements, and for results that share memory with anything. Messages call
+/// them by the names.
 #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
-pub(crate) fn check_inverses<T: Element>(sources: &[(usize, u64, usize)], inverses: &[(u64, usize)]) -> Result<()> {
-    let inverses = inverses.iter().enumerate();
-    let inverses = inverses.map(|(position, &(address, length))| Span {
-        what: INVERSE,
-        ..Span::parameter::<T>(position, address, length as u64)
+pub(crate) fn check_products<A: Element, B: Element>(
+    first: &'static str,
+    firsts: Places<'_>,
+    second: &'static str,
+    seconds: Places<'_>,
+    result: &'static str,
+    results: Places<'_>,
+) -> Result<()> {
+    let firsts = firsts.iter().map(|&(position, at, length)| Span::read::<A>(first, position, at, length as u64));
+    let seconds = seconds.iter().map(|&(position, at, length)| Span::read::<B>(second, position, at, length as u64));
+    let results = results.iter().map(|&(position, at, length)| Span {
+        is_written: true,
+        ..Span::read::<B>(result, position, at, length as u64)
     });
-    let sources =
-        sources.iter().map(|&(position, address, length)| Span::read::<T>("source", position, address, length as u64));
-    check_spans(inverses.chain(sources).collect())
+    check_spans(firsts.chain(seconds).chain(results).collect())
 }
 
 /// The same for eigendecompositions: vectors and values are written.
 #[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
 pub(crate) fn check_decompositions<T: Element>(
-    sources: &[(usize, u64, usize)],
-    vectors: &[(u64, usize)],
-    values: &[(u64, usize)],
+    sources: Places<'_>,
+    vectors: Places<'_>,
+    values: Places<'_>,
 ) -> Result<()> {
-    let span = |what, position, address, length| Span::read::<T>(what, position, address, length as u64);
-    let written = |what, spans: &[(u64, usize)]| -> Vec<Span> {
-        (0..).zip(spans).map(|(position, &(address, length))| span(what, position, address, length)).collect()
+    let spans = |what, is_written, places: Places<'_>| -> Vec<Span> {
+        let span = |&(position, at, length): &(usize, u64, usize)| Span {
+            is_written,
+            ..Span::read::<T>(what, position, at, length as u64)
+        };
+        places.iter().map(span).collect()
     };
-    let sources = sources.iter().map(|&(position, address, length)| span("source", position, address, length));
-    check_spans(sources.chain(written(VECTORS, vectors)).chain(written(VALUES, values)).collect())
+    check_spans(
+        [spans("source", false, sources), spans("vectors", true, vectors), spans("values", true, values)].concat(),
+    )
 }
 
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
 /// What is written of replicas, as messages call it.
 const MEAN: &str = "mean";
-/// What is written of blocks, as messages call it.
-const INVERSE: &str = "inverse";
-/// What is written of eigendecompositions, as messages call it.
-const VECTORS: &str = "vectors";
-const VALUES: &str = "values";
 
 /// The memory of one argument of a step.
 #[derive(Clone, Copy, Debug)]
@@ -156,22 +164,20 @@ struct Span {
     element: u64,
     what: &'static str,
     position: usize,
+    is_written: bool,
 }
 
 impl Span {
     /// The memory of a parameter: `length` elements at an address.
     fn parameter<T>(position: usize, address: u64, length: u64) -> Self {
         let element = size_of::<T>() as u64;
-        Self { start: address, end: address.saturating_add(length * element), element, what: PARAMETER, position }
+        let end = address.saturating_add(length.saturating_mul(element));
+        Self { start: address, end, element, what: PARAMETER, position, is_written: true }
     }
 
     /// The memory of an argument that is only read.
     fn read<T>(what: &'static str, position: usize, address: u64, length: u64) -> Self {
-        Self { what, ..Self::parameter::<T>(position, address, length) }
-    }
-
-    fn is_written(&self) -> bool {
-        [PARAMETER, MEAN, INVERSE, VECTORS, VALUES].contains(&self.what)
+        Self { what, is_written: false, ..Self::parameter::<T>(position, address, length) }
     }
 
     fn name(&self) -> String {
@@ -184,12 +190,12 @@ fn check_spans(mut spans: Vec<Span>) -> Result<()> {
     if let Some(span) = spans.iter().find(|span| span.start % span.element != 0) {
         return Err(ErrorKind::Misaligned { what: span.name(), address: span.start, alignment: span.element }.into());
     }
-    spans.sort_unstable_by_key(|span| (span.start, !span.is_written(), span.position));
+    spans.sort_unstable_by_key(|span| (span.start, !span.is_written, span.position));
     // The spans seen so far that reach farthest, written ones and all: a new span overlaps one only if it overlaps that.
     let mut farthest: Option<Span> = None;
     let mut farthest_written: Option<Span> = None;
     for span in spans {
-        let other = if span.is_written() { farthest } else { farthest_written };
+        let other = if span.is_written { farthest } else { farthest_written };
         if let Some(other) = other.filter(|other| span.start < other.end) {
             return Err(ErrorKind::Overlap {
                 first: other.name(),
@@ -205,7 +211,7 @@ fn check_spans(mut spans: Vec<Span>) -> Result<()> {
         if reaches_farther(&farthest) {
             farthest = Some(span);
         }
-        if span.is_written() && reaches_farther(&farthest_written) {
+        if span.is_written && reaches_farther(&farthest_written) {
             farthest_written = Some(span);
         }
     }

@@ -4,7 +4,9 @@
 //! * [`rules`]: the update rules, each a struct of settings with defaults.
 //! * [`optim`]: [`Optimizer`](optim::Optimizer), which steps tensors by a rule, on a [`Device`].
 //! * [`ensemble`]: optimizers of several copies of a model: replicas, agents, a walker around an anchor.
-//! * [`linalg`]: ragged lists of matrices: damped inverses of positive-definite blocks, eigendecompositions.
+//! * [`kfac`]: K-FAC and FOOF: directions of linear layers from Kronecker factors.
+//! * [`linalg`]: what it is made of: ragged lists of matrices, damped inverses, moving averages of Gram matrices,
+//!   eigendecompositions.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`], [`MatRef`], [`MatMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!
@@ -40,6 +42,7 @@ pub mod element;
 pub mod ensemble;
 mod error;
 pub mod fmath;
+pub mod kfac;
 pub mod linalg;
 mod memory;
 pub mod noise;

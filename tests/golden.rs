@@ -27,6 +27,8 @@ mod formulas_newer;
 mod formulas_stochastic;
 #[path = "golden/formulas_variance.rs"]
 mod formulas_variance;
+#[path = "golden/kfac.rs"]
+mod kfac;
 #[path = "golden/methods/mod.rs"]
 mod methods;
 #[path = "golden/objects.rs"]

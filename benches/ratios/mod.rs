@@ -1,9 +1,4 @@
-//! How steps compare with their yardsticks.
-//!
-//! Lines that criterion times one after the other meet different moments of a busy machine. Here they take turns, run by
-//! run, and the medians are compared.
-
-use std::time::Instant;
+//! How steps compare with their yardsticks: they take turns, and the medians are compared.
 
 use gradus::Device;
 use gradus::element::Element;
@@ -11,13 +6,12 @@ use gradus::rules::{AdamW, Lion, Pair, Rule};
 use half::bf16;
 
 use crate::lines::{self, Shape};
+use crate::turns::{Line, median, ratio, take_turns};
 
 /// Runs of each line.
 const RUNS: usize = 15;
 const THREADS: usize = 2;
 const ELEMENTS: usize = 64 << 20;
-
-type Line = Box<dyn FnMut() + Send>;
 
 /// Prints the table. It is about the CPU, and about two threads on machines of any size.
 pub fn print() {
@@ -70,27 +64,4 @@ fn row(title: &str, line: &str, bytes: u64, seconds: &[f64; RUNS], ratio: Option
     let seconds = median(*seconds);
     let (ratio, wanted) = ratio.map_or_else(Default::default, |(ratio, wanted)| (format!("{ratio:.2}"), wanted));
     println!("{title:<18}{line:<24}{:>8.2}{:>8.1}{ratio:>8}{wanted:>9}", seconds * 1e3, bytes as f64 / seconds / 1e9);
-}
-
-/// The seconds of every run of each line.
-fn take_turns<const N: usize>(mut lines: [Line; N]) -> [[f64; RUNS]; N] {
-    let mut times = [[0.0; RUNS]; N];
-    for run in 0..RUNS {
-        for (line, times) in lines.iter_mut().zip(&mut times) {
-            let start = Instant::now();
-            line();
-            times[run] = start.elapsed().as_secs_f64();
-        }
-    }
-    times
-}
-
-/// The median of the ratios of runs of the same turn.
-fn ratio(numerators: &[f64; RUNS], denominators: &[f64; RUNS]) -> f64 {
-    median(std::array::from_fn(|run| numerators[run] / denominators[run]))
-}
-
-fn median(mut values: [f64; RUNS]) -> f64 {
-    values.sort_unstable_by(f64::total_cmp);
-    values[RUNS / 2]
 }

@@ -15,6 +15,8 @@ pub const ALL: &str = "all";
 /// Settings that suit this task better than the rule's own defaults, by optimizer.
 const TUNED: &[(&str, &[(&str, f64)])] = &[
     ("acprop", &[("lr", 3e-3)]),
+    ("foof", &[("lr", 0.1), ("momentum", 0.9), ("damping", 0.1)]),
+    ("kfac", &[("lr", 0.1), ("momentum", 0.9), ("damping", 0.1)]),
     ("lion", &[("lr", 3e-4)]),
     ("nesterov", &[("lr", 0.1)]),
     ("sdlm", &[("lr", 0.01)]),
@@ -28,9 +30,13 @@ const TUNED: &[(&str, &[(&str, f64)])] = &[
 /// Trains a small network on 1500 images of handwritten digits and tests it on 297 others.
 #[derive(Parser)]
 pub struct Arguments {
-    /// Optimizer, by the name of its rule; an unknown name lists the known ones, and all compares every one
+    /// Optimizer, by the name of its rule, kfac or foof; an unknown name lists the known ones, and all compares every one
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: String,
+
+    /// Compares the steps that AdamW and K-FAC need, at the best of twelve settings each, and trains nothing else
+    #[arg(long)]
+    pub tune: bool,
 
     /// A setting of the optimizer, such as lr=0.01; may be repeated. Some rules have other defaults here than their own
     /// ones: the table in examples/digits/arguments.rs

@@ -3,15 +3,18 @@
 //! ```text
 //! cargo run --release --example digits -- --optimizer sgd --set nesterov=true
 //! cargo run --release --example digits -- --optimizer all
+//! cargo run --release --example digits -- --tune
 //! ```
 
 mod arguments;
 mod curve;
 mod data;
+mod kronecker;
 mod network;
 mod report;
 mod second;
 mod training;
+mod tune;
 
 use std::error::Error;
 use std::io::{self, Write};
@@ -19,11 +22,10 @@ use std::process::ExitCode;
 use std::time::Instant;
 
 use gradus::Device;
-use gradus::rules::{self, AnyRule};
 
 use crate::arguments::{ALL, Arguments};
 use crate::report::{Output, Summary, Table};
-use crate::training::Training;
+use crate::training::{Method, Training};
 
 fn main() -> ExitCode {
     match run() {
@@ -38,16 +40,20 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
     let device = arguments.device.open()?;
+    if arguments.tune {
+        writeln!(io::stdout(), "{}", tune::tune(&device, &data::load(), &arguments)?)?;
+        return Ok(());
+    }
     if arguments.optimizer == ALL {
         return run_all(&arguments, &device);
     }
-    let rule = rules::by_name(&arguments.optimizer, &arguments.settings(&arguments.optimizer))?;
+    let method = Method::of(&arguments.optimizer, &arguments.settings(&arguments.optimizer))?;
 
     // Opened before the training, which would be lost if they could not be written.
     let mut drawing = Output::create(arguments.curve_path()?)?;
     let mut json = arguments.json.clone().map(Output::create).transpose()?;
 
-    let (summary, Training { history, .. }) = train(&arguments.optimizer, rule, &arguments, &device)?;
+    let (summary, Training { history, .. }) = train(&arguments.optimizer, &method, &arguments, &device)?;
 
     drawing.write(&curve::draw(&summary, &history)?)?;
     if let Some(json) = &mut json {
@@ -62,9 +68,9 @@ fn run_all(arguments: &Arguments, device: &Device) -> Result<(), Box<dyn Error>>
     arguments.check_all()?;
     let mut json = arguments.json.clone().map(Output::create).transpose()?;
     let mut table = Table(Vec::new());
-    for name in rules::names() {
-        let rule = rules::by_name(name, &arguments.settings(name))?;
-        let (summary, _) = train(name, rule, arguments, device).map_err(|error| format!("{name}: {error}"))?;
+    for name in Method::names() {
+        let method = Method::of(name, &arguments.settings(name))?;
+        let (summary, _) = train(name, &method, arguments, device).map_err(|error| format!("{name}: {error}"))?;
         table.0.push(summary);
     }
     if let Some(json) = &mut json {
@@ -76,11 +82,11 @@ fn run_all(arguments: &Arguments, device: &Device) -> Result<(), Box<dyn Error>>
 
 fn train(
     optimizer: &str,
-    rule: AnyRule,
+    method: &Method,
     arguments: &Arguments,
     device: &Device,
 ) -> Result<(Summary, Training), Box<dyn Error>> {
     let start = Instant::now();
-    let training = training::train(device, rule, &data::load(), arguments)?;
+    let training = training::train(device, method, &data::load(), arguments)?;
     Ok((Summary::new(optimizer, arguments, device, start.elapsed(), &training), training))
 }

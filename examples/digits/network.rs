@@ -23,6 +23,12 @@ pub struct Score {
     pub accuracy: f32,
 }
 
+/// What a batch shows of a layer: a row of its inputs for each image, and one of the gradient of the image's loss by its outputs.
+pub struct Shown {
+    pub inputs: Vec<f32>,
+    pub output_gradients: Vec<f32>,
+}
+
 impl Network {
     pub fn random(rng: &mut Pcg64) -> Self {
         Self { hidden: Linear::random(PIXELS, HIDDEN, rng), output: Linear::random(HIDDEN, CLASSES, rng) }
@@ -42,6 +48,17 @@ impl Network {
         [&mut hidden.weights, &mut hidden.biases, &mut output.weights, &mut output.biases]
     }
 
+    /// Inputs and outputs of each layer.
+    pub fn shapes(&self) -> [[usize; 2]; 2] {
+        [[PIXELS, HIDDEN], [HIDDEN, CLASSES]]
+    }
+
+    /// The tensors of each layer: weights, with a row for each input, and biases.
+    pub fn layers_mut(&mut self) -> [[&mut [f32]; 2]; 2] {
+        let [hidden, hidden_biases, output, output_biases] = self.tensors_mut();
+        [[hidden, hidden_biases], [output, output_biases]]
+    }
+
     /// The gradient of the mean loss over `batch`.
     pub fn gradient(&self, batch: &[&Digit]) -> Self {
         self.gradient_on(batch, |digit, _| digit.label)
@@ -50,15 +67,36 @@ impl Network {
     /// The same on labels that are drawn from the network's own predictions: its squares, times the images, estimate the
     /// diagonal of the curvature without bias.
     pub fn gradient_on_sampled_labels(&self, batch: &[&Digit], rng: &mut Pcg64) -> Self {
-        let uniform = Uniform::new(0.0, 1.0).expect("the bounds are finite");
-        self.gradient_on(batch, |_, probabilities| {
-            let mut left: f32 = uniform.sample(rng);
-            let drawn = |probability: &f32| {
-                left -= probability;
-                left < 0.0
-            };
-            probabilities.iter().position(drawn).unwrap_or(CLASSES - 1)
-        })
+        self.gradient_on(batch, |_, probabilities| draw(probabilities, rng))
+    }
+
+    /// What a batch shows of each layer, on such labels: the gradients' covariances are then those of the Fisher matrix.
+    pub fn show_on_sampled_labels(&self, batch: &[&Digit], rng: &mut Pcg64) -> [Shown; 2] {
+        let mut shown = [0; 2].map(|_| Shown { inputs: Vec::new(), output_gradients: Vec::new() });
+        for digit in batch {
+            let hidden = self.activate(digit);
+            let mut d_logits = softmax(self.output.apply(&hidden));
+            let label = draw(&d_logits, rng);
+            d_logits[label] -= 1.0;
+            let d_hidden = Self::back_to_hidden(&self.output, &d_logits, &hidden);
+            let rows = [(&digit.pixels[..], d_hidden), (&hidden[..], d_logits)];
+            for (shown, (inputs, gradients)) in shown.iter_mut().zip(rows) {
+                shown.inputs.extend(inputs);
+                shown.output_gradients.extend(gradients);
+            }
+        }
+        shown
+    }
+
+    /// A derivative by the hidden layer's outputs, of that by the logits.
+    fn back_to_hidden(output: &Linear, d_logits: &[f32], hidden: &[f32]) -> Vec<f32> {
+        let mut d_hidden = output.apply_transposed(d_logits);
+        for (d, &activation) in d_hidden.iter_mut().zip(hidden) {
+            if activation == 0.0 {
+                *d = 0.0;
+            }
+        }
+        d_hidden
     }
 
     /// The gradient on labels that `label` chooses, given the probabilities of all classes.
@@ -96,12 +134,7 @@ impl Network {
         for d in &mut d_logits {
             *d /= count as f32;
         }
-        let mut d_hidden = output.apply_transposed(&d_logits);
-        for (d, &activation) in d_hidden.iter_mut().zip(hidden) {
-            if activation == 0.0 {
-                *d = 0.0;
-            }
-        }
+        let d_hidden = Self::back_to_hidden(output, &d_logits, hidden);
         self.output.add_outer_product(hidden, &d_logits);
         self.hidden.add_outer_product(pixels, &d_hidden);
     }
@@ -168,6 +201,17 @@ impl Linear {
         }
         add_scaled(&mut self.biases, 1.0, outputs);
     }
+}
+
+/// A class, drawn by the probabilities of all.
+fn draw(probabilities: &[f32], rng: &mut Pcg64) -> usize {
+    let uniform = Uniform::new(0.0, 1.0).expect("the bounds are finite");
+    let mut left: f32 = uniform.sample(rng);
+    let drawn = |probability: &f32| {
+        left -= probability;
+        left < 0.0
+    };
+    probabilities.iter().position(drawn).unwrap_or(CLASSES - 1)
 }
 
 fn add_scaled(sums: &mut [f32], factor: f32, addends: &[f32]) {

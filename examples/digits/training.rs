@@ -3,9 +3,10 @@
 use std::error::Error;
 use std::time::{Duration, Instant};
 
+use gradus::kfac::KfacSettings;
 use gradus::optim::{Array, Stepper, Tensor};
-use gradus::rules::AnyRule;
-use gradus::{Buffer, Device};
+use gradus::rules::{self, AnyRule, Value};
+use gradus::{Buffer, Device, ErrorKind};
 use indicatif::{ProgressBar, ProgressStyle};
 use rand::SeedableRng;
 use rand::seq::SliceRandom;
@@ -13,6 +14,7 @@ use rand_pcg::Pcg64;
 
 use crate::arguments::Arguments;
 use crate::data::{Digit, Split};
+use crate::kronecker::{self, Preconditioner};
 use crate::network::{Network, Score};
 use crate::second::Second;
 
@@ -29,48 +31,129 @@ pub struct Training {
     pub step_time: Duration,
 }
 
-/// Trains a network from the beginning.
-pub fn train(device: &Device, rule: AnyRule, split: &Split, arguments: &Arguments) -> Result<Training, Box<dyn Error>> {
-    let mut optimizer = rule.optimizer(device)?;
-    let mut rng = Pcg64::seed_from_u64(arguments.seed);
-    let mut network = Network::random(&mut rng);
-    let mut parameters = upload(device, &network)?;
-    let mut gradients = upload(device, &network)?; // Overwritten before each step.
-    let mut seconds = upload(device, &network)?; // Overwritten before each step that takes them.
-    for tensor in network.tensors() {
-        optimizer.add(Tensor::new(tensor.len()))?;
-    }
-    let mut second = Second::of(&rule, arguments.seed);
+/// An optimizer of the whole network.
+pub enum Method {
+    /// A rule steps with the gradient.
+    Rule(AnyRule),
+    /// A rule steps with the direction of a Kronecker method.
+    Kronecker(KfacSettings, AnyRule),
+}
 
+impl Method {
+    /// The names of all.
+    pub fn names() -> impl Iterator<Item = &'static str> {
+        rules::names().into_iter().chain(kronecker::NAMES)
+    }
+
+    /// The method of a name, with these settings.
+    pub fn of(name: &str, settings: &[(&str, Value)]) -> Result<Self, Box<dyn Error>> {
+        if let Some((settings, rule)) = kronecker::method(name, settings)? {
+            return Ok(Self::Kronecker(settings, rule));
+        }
+        let rule = rules::by_name(name, settings);
+        let others = kronecker::NAMES.join(", ");
+        rule.map(Self::Rule).map_err(|error| match error.kind() {
+            ErrorKind::UnknownRule { .. } => format!("{error}, {others}").into(),
+            _ => error.into(),
+        })
+    }
+
+    fn rule(&self) -> &AnyRule {
+        match self {
+            Self::Rule(rule) | Self::Kronecker(_, rule) => rule,
+        }
+    }
+}
+
+/// A network in training: its parameters live and are stepped on the device, gradients are computed on the host.
+pub struct Trainer {
+    pub network: Network,
+    optimizer: Box<dyn Stepper<f32, f32>>,
+    preconditioner: Option<Preconditioner>,
+    second: Second,
+    parameters: [Buffer<f32>; 4],
+    gradients: [Buffer<f32>; 4],
+    seconds: [Buffer<f32>; 4],
+}
+
+impl Trainer {
+    /// A network of random weights.
+    pub fn new(device: &Device, method: &Method, rng: &mut Pcg64, seed: u64) -> Result<Self, Box<dyn Error>> {
+        let rule = method.rule();
+        let mut optimizer = rule.optimizer(device)?;
+        let network = Network::random(rng);
+        for tensor in network.tensors() {
+            optimizer.add(Tensor::new(tensor.len()))?;
+        }
+        let preconditioner = match (method, rule) {
+            (Method::Kronecker(settings, _), AnyRule::Sgd(sgd)) => {
+                Some(Preconditioner::new(device, *settings, sgd.lr, &network, seed)?)
+            }
+            _ => None,
+        };
+        Ok(Self {
+            parameters: upload(device, &network)?,
+            // Overwritten before each step that takes them.
+            gradients: upload(device, &network)?,
+            seconds: upload(device, &network)?,
+            second: Second::of(rule, seed),
+            network,
+            optimizer,
+            preconditioner,
+        })
+    }
+
+    /// A step with the gradient of a batch. The time is that from the call of the device until the parameters have been read.
+    pub fn step(&mut self, batch: &[&Digit]) -> Result<Duration, Box<dyn Error>> {
+        let mut gradient = self.network.gradient(batch);
+        let given = self.second.of_step(&self.network, batch);
+        if let Some(given) = &given {
+            write(&mut self.seconds, given)?;
+        }
+        if self.preconditioner.is_none() {
+            write(&mut self.gradients, &gradient)?;
+        }
+        let start = Instant::now();
+        if let Some(preconditioner) = &mut self.preconditioner {
+            preconditioner.direct(&self.network, batch, &mut gradient)?;
+            write(&mut self.gradients, &gradient)?;
+        }
+        let parameters = &mut self.parameters.each_mut().map(|buffer| buffer.view_mut());
+        let gradients = &self.gradients.each_ref().map(|buffer| Some(buffer.view()));
+        match given {
+            Some(_) => {
+                let seconds = self.seconds.each_ref().map(|buffer| Some(buffer.view()));
+                self.optimizer.step_with(parameters, gradients, &seconds)?;
+            }
+            None => self.optimizer.step(parameters, gradients)?,
+        }
+        for (buffer, tensor) in self.parameters.iter().zip(self.network.tensors_mut()) {
+            buffer.read(tensor)?;
+        }
+        Ok(start.elapsed())
+    }
+}
+
+/// Trains a network from the beginning.
+pub fn train(
+    device: &Device,
+    method: &Method,
+    split: &Split,
+    arguments: &Arguments,
+) -> Result<Training, Box<dyn Error>> {
+    let mut rng = Pcg64::seed_from_u64(arguments.seed);
+    let mut trainer = Trainer::new(device, method, &mut rng, arguments.seed)?;
     let mut order: Vec<&Digit> = split.train.iter().collect();
-    let mut history = vec![scores(&network, split)];
+    let mut history = vec![scores(&trainer.network, split)];
     let (mut steps, mut stepping) = (0, Duration::ZERO);
     let progress = progress_bar(arguments.epochs);
     for epoch in 1..=arguments.epochs {
         order.shuffle(&mut rng);
         for batch in order.chunks(arguments.batch) {
-            write(&mut gradients, &network.gradient(batch))?;
-            let given = second.of_step(&network, batch);
-            if let Some(given) = &given {
-                write(&mut seconds, given)?;
-            }
-            let start = Instant::now();
-            let parameters_mut = &mut parameters.each_mut().map(|buffer| buffer.view_mut());
-            let gradients = &gradients.each_ref().map(|buffer| Some(buffer.view()));
-            match given {
-                Some(_) => {
-                    let seconds = seconds.each_ref().map(|buffer| Some(buffer.view()));
-                    optimizer.step_with(parameters_mut, gradients, &seconds)?;
-                }
-                None => optimizer.step(parameters_mut, gradients)?,
-            }
-            for (buffer, tensor) in parameters.iter().zip(network.tensors_mut()) {
-                buffer.read(tensor)?;
-            }
-            stepping += start.elapsed();
+            stepping += trainer.step(batch)?;
             steps += 1;
         }
-        let scores = scores(&evaluated(&network, &rule, optimizer.as_ref())?, split);
+        let scores = scores(&evaluated(&trainer.network, method.rule(), trainer.optimizer.as_ref())?, split);
         if !(scores.train.loss.is_finite() && scores.held.loss.is_finite()) {
             return Err(format!("the loss is not finite after epoch {epoch}; a smaller lr may help").into());
         }
@@ -125,12 +208,12 @@ mod tests {
     use crate::data;
 
     #[test]
-    fn every_rule_trains() {
+    fn every_optimizer_trains() {
         let split = data::load();
-        for name in rules::names() {
+        for name in Method::names() {
             let arguments = Arguments::parse_from(["digits", "--optimizer", name, "--epochs", "10"]);
-            let rule = rules::by_name(name, &arguments.settings(name)).unwrap();
-            let training = train(&Device::cpu(), rule, &split, &arguments).unwrap();
+            let method = Method::of(name, &arguments.settings(name)).unwrap();
+            let training = train(&Device::cpu(), &method, &split, &arguments).unwrap();
             let Scores { held, .. } = training.history.last().unwrap();
             assert!(held.accuracy >= 0.9, "{name}: accuracy {} on held-out images", held.accuracy);
         }

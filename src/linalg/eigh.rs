@@ -1,7 +1,7 @@
 use std::fmt;
 
-use super::Symmetric;
-use super::spd::{MOST, refuse};
+use super::spd::MOST;
+use super::{Symmetric, refuse};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;

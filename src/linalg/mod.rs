@@ -2,6 +2,8 @@
 //!
 //! * [`SpdInverse`]: damped inverses of symmetric positive-definite blocks of any sizes, with a [`Report`] for each.
 //! * [`Eigh`]: eigendecompositions of symmetric matrices, with an [`EighReport`] for each.
+//! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
+//! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
 //! * [`Symmetric`]: how such a block lies in memory: whole, its lower half, or packed.
 //!
 //! A call is deterministic: a block gets the same bits in any list and at any place of it, run after run. Devices agree within
@@ -13,14 +15,27 @@
 //! Jacobi's rotations. `kernels/README.md` describes these.
 
 mod eigh;
+mod kron;
 mod report;
 mod spd;
 mod symmetric;
+mod syrk;
+
+use crate::error::{ErrorKind, Result};
 
 pub(crate) use eigh::EighBackend;
 pub use eigh::{Eigh, EighReport, EighSettings, EighStatus};
+pub(crate) use kron::KronBackend;
+pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
 pub use report::{Report, Status};
 pub use spd::{Block, SpdInverse, SpdSettings};
 pub(crate) use spd::{Job, SpdBackend};
 pub(crate) use symmetric::Form;
 pub use symmetric::Symmetric;
+pub use syrk::{Convolution, Gram, Inputs, SyrkEma};
+pub(crate) use syrk::{From as RowsFrom, SyrkBackend, averaged};
+
+/// The error of a call that does not fit its plan.
+fn refuse<T>(what: String, message: String) -> Result<T> {
+    Err(ErrorKind::Matrices { what, message }.into())
+}

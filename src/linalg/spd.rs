@@ -1,10 +1,10 @@
-use super::{Report, Symmetric};
+use super::{Report, Symmetric, refuse};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::device::Device;
 use crate::element::Real;
-use crate::error::{ErrorKind, Result};
+use crate::error::{Result, count};
 use crate::memory::MatMut;
 
 /// The greatest order of a block: positions of elements stay within 64 bits and those of tiles within 32.
@@ -186,7 +186,7 @@ impl<T: Real> SpdInverse<T> {
         if given == expected {
             return Ok(());
         }
-        refuse(what.to_owned(), format!("there are {given} for {}", crate::error::count(expected as u64, "block")))
+        refuse(what.to_owned(), format!("there are {given} for {}", count(expected as u64, "block")))
     }
 }
 
@@ -203,8 +203,4 @@ fn check_settings(settings: &SpdSettings) -> Result<()> {
         return refused(format!("tolerance = {tolerance} is not a finite number of at least 0"));
     }
     Ok(())
-}
-
-pub(super) fn refuse<T>(what: String, message: String) -> Result<T> {
-    Err(ErrorKind::Matrices { what, message }.into())
 }

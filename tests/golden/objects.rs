@@ -8,6 +8,7 @@ use gradus::{Buffer, Device};
 
 use super::Run;
 use super::file::{File, Hyper};
+use super::kfac;
 use super::play::{Difference, array, explain, placed, wide};
 
 /// A step object that plays the files of a method.
@@ -33,6 +34,8 @@ pub fn objects() -> &'static [Object] {
     &[
         Object { name: "replicated_sgd", single: replicated_sgd::<f32>, double: replicated_sgd::<f64> },
         Object { name: "entropy_sgd", single: entropy_sgd::<f32>, double: entropy_sgd::<f64> },
+        Object { name: "foof", single: kfac::heuristic::<f32>, double: kfac::heuristic::<f64> },
+        Object { name: "kfac_heuristic", single: kfac::heuristic::<f32>, double: kfac::heuristic::<f64> },
         Object { name: "gtadam", single: gt_adam::<f32>, double: gt_adam::<f64> },
     ]
 }

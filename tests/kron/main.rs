@@ -5,4 +5,5 @@ mod accuracy;
 mod common;
 mod eigh;
 mod matrices;
+mod products;
 mod spd;

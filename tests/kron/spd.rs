@@ -256,6 +256,23 @@ fn a_block_has_the_same_bits_in_any_list() {
     }
 }
 
+/// All threads on one block, or one thread on each of as many blocks as there are threads.
+#[test]
+fn a_large_block_has_the_same_bits_alone_and_among_others() {
+    let block = &blocks::<f32>(&[1024], &mut Numbers::new(seed()))[0];
+    for threads in [2, 3] {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let given = vec![block.clone(); threads];
+            let (alone, report) = inverted(&Device::cpu(), &given[..1], SpdSettings::default(), 0);
+            let (found, reports) = inverted(&Device::cpu(), &given, SpdSettings::default(), 0);
+            assert!(report[0].is_inverted(), "{report:?}");
+            assert!(found.iter().all(|found| *found == alone[0]), "other bits on {threads} threads");
+            assert!(reports.iter().all(|found| *found == report[0]), "{reports:?}");
+        });
+    }
+}
+
 /// Faults of every kind in blocks of every class: what is reported, and that nothing is written.
 fn faults<T: Real>() {
     let mut numbers = Numbers::new(seed());

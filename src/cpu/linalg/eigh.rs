@@ -9,7 +9,8 @@ use faer::prelude::default;
 use faer::{MatMut as FaerMut, MatRef as FaerRef, Par};
 use rayon::prelude::*;
 
-use super::source::{Source, slice_mut};
+use super::memory::slice_mut;
+use super::source::Source;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;

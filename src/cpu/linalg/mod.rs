@@ -1,9 +1,14 @@
 //! Linear algebra by faer: one matrix a thread, or, of large matrices that are fewer than the threads, all threads a matrix.
 
 mod eigh;
+mod kron;
+mod memory;
 mod source;
 mod spd;
 mod square;
+mod syrk;
 
 pub(crate) use eigh::CpuEigh;
+pub(crate) use kron::CpuKron;
 pub(crate) use spd::CpuSpd;
+pub(crate) use syrk::CpuSyrk;

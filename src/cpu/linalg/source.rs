@@ -1,10 +1,11 @@
 //! Symmetric matrices in ordinary memory: their elements, and the faults among them.
 
+use super::memory::slice;
 use super::square::Asymmetry;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::linalg::{Form, Status, Symmetric};
-use crate::memory::{MatRef, Read, View, ViewMut, Written};
+use crate::memory::MatRef;
 
 /// A block in ordinary memory.
 pub(super) struct Source<'a, T> {
@@ -123,21 +124,5 @@ impl<'a, T: Real> Source<'a, T> {
             let diagonal = &mut factor[i * order + i];
             *diagonal = T::from_f64(diagonal.to_f64() + damping);
         }
-    }
-}
-
-fn slice<'a, T: Real>(view: &'a View<'_, T>) -> &'a [T] {
-    match &view.0 {
-        Read::Cpu(slice) => slice,
-        #[cfg(feature = "cuda")]
-        Read::Cuda(_) | Read::Raw(_) => unreachable!("memory of a CUDA device used on the CPU"),
-    }
-}
-
-pub(super) fn slice_mut<'a, T: Real>(view: &'a mut ViewMut<'_, T>) -> &'a mut [T] {
-    match &mut view.0 {
-        Written::Cpu(slice) => slice,
-        #[cfg(feature = "cuda")]
-        Written::Cuda(_) | Written::Raw(_) => unreachable!("memory of a CUDA device used on the CPU"),
     }
 }

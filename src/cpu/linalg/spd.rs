@@ -8,7 +8,8 @@ use faer::prelude::default;
 use faer::{MatMut as FaerMut, MatRef as FaerRef, Par};
 use rayon::prelude::*;
 
-use super::source::{Source, slice_mut};
+use super::memory::slice_mut;
+use super::source::Source;
 use super::square::MirrorUpper;
 use crate::device::Cpu;
 use crate::element::Real;

@@ -197,9 +197,9 @@ impl<T: Real> EighBackend<T> for CudaEigh<T> {
             source_spans.extend(border.map(|border| (position, border, order)));
             let stride = vectors.stride();
             let vectors = written(&cuda, &mut vectors.view, &mut guards);
-            vector_spans.push((vectors, span(order, order, stride).unwrap_or(usize::MAX)));
+            vector_spans.push((position, vectors, span(order, order, stride).unwrap_or(usize::MAX)));
             let values = written(&cuda, values, &mut guards);
-            value_spans.push((values, order));
+            value_spans.push((position, values, order));
             let addresses = Addresses { source: core, border: border.unwrap_or(0), inverse: vectors };
             let block: [u64; BLOCK] = tables::block(addresses, source, stride, position);
             rows.extend(block);

@@ -6,7 +6,8 @@ use cudarc::driver::sys::CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::tables::{self, Addresses, BLOCK, DAMPED, FINDINGS, ITEM, REPORT, TILES, word};
-use crate::backend::check_inverses;
+use super::tiles::{TILE_ROWS, TILE_THREADS};
+use crate::backend::check_products;
 use crate::cuda::address::{read, written};
 use crate::cuda::transfer::{download, not_capturing, upload, zeros};
 use crate::cuda::{THREADS, blocks_of, blocks_of_threads, launch_of, launch_of_threads, modules};
@@ -44,11 +45,8 @@ fn classes<T: Real>() -> &'static [Class] {
 
 /// Rows of a tile of the larger blocks.
 fn tile<T: Real>() -> usize {
-    if size_of::<T>() == 4 { 64 } else { 32 }
+    if size_of::<T>() == 4 { TILE_ROWS } else { TILE_ROWS / 2 }
 }
-
-/// Threads of a block that works on tiles.
-const TILE_THREADS: u32 = 64;
 
 /// Such blocks that a multiprocessor has registers for.
 const AT_ONCE: usize = 6;
@@ -292,11 +290,11 @@ impl<T: Real> SpdBackend<T> for CudaSpd<T> {
             let stride = inverse.stride();
             let length = span(job.order, job.order, stride).unwrap_or(usize::MAX);
             let inverse = written(&cuda, &mut inverse.view, &mut guards);
-            inverse_spans.push((inverse, length));
+            inverse_spans.push((position, inverse, length));
             let addresses = Addresses { source: core, border: border.unwrap_or(0), inverse };
             rows.extend(tables::block(addresses, source, stride, job.partner));
         }
-        check_inverses::<T>(&source_spans, &inverse_spans)?;
+        check_products::<T, T>("source", &source_spans, "", &[], "inverse", &inverse_spans)?;
         if rows != self.rows {
             not_capturing(&cuda, "a matrix has moved")?;
             self.rows.clear();

@@ -1,0 +1,123 @@
+// Products of matrices that lie in memory as users have them: any stride, any alignment, any storage type.
+//
+// As in linalg/tile.cuh both factors are read by rows, and a product is the sum of outer products of rows. A factor is a functor
+// that gives VECTOR neighbouring elements of a row, zeros where there are none.
+#pragma once
+#include "linalg/tile.cuh"
+
+template <class T> struct ProductMemory {
+    Panel<T, MICRO<T>, SIDE, SLAB> slabs[2][2];  // two stages of two factors
+};
+
+// What a thread brings of a slab.
+template <class T> struct Brought {
+    static constexpr int PACKS_A_ROW = TILE<T> / VECTOR<T>;
+    static constexpr int ROWS_AT_ONCE = TILE_THREADS / PACKS_A_ROW;
+    static constexpr int COUNT = SLAB / ROWS_AT_ONCE;
+    Pack<T, VECTOR<T>> packs[COUNT];
+
+    // Row `first` of a factor and those behind it, from column `left` on.
+    template <class Factor> __device__ void fetch(const Factor& factor, uint32_t first, uint32_t left) {
+        const uint32_t x = thread();
+        const uint32_t part = x % PACKS_A_ROW / SIDE, column = x % SIDE, row = x / PACKS_A_ROW;
+        #pragma unroll
+        for (int k = 0; k < COUNT; k++) {
+            packs[k] = factor.read(first + row + k * ROWS_AT_ONCE, left + column * MICRO<T> + part * VECTOR<T>);
+        }
+    }
+
+    template <class Slab> __device__ void put(Slab& slab) const {
+        const uint32_t x = thread();
+        const uint32_t part = x % PACKS_A_ROW / SIDE, column = x % SIDE, row = x / PACKS_A_ROW;
+        #pragma unroll
+        for (int k = 0; k < COUNT; k++) {
+            slab.at[row + k * ROWS_AT_ONCE][part][column] = packs[k];
+        }
+    }
+};
+
+// d += Σ aᵀ_m·b_m over the rows m below `rows`: columns from `top` on of a, from `left` on of b. Threads that do not take part
+// bring what others need. All threads of the block call.
+template <class T, class A, class B>
+__device__ void multiply(TileMicro<T>& d, const A& a, uint32_t top, const B& b, uint32_t left, uint32_t rows, bool takes,
+                         ProductMemory<T>& memory) {
+    constexpr int M = MICRO<T>;
+    Brought<T> of_a, of_b;
+    of_a.fetch(a, 0, top);
+    of_b.fetch(b, 0, left);
+    __syncthreads();
+    #pragma unroll 1
+    for (uint32_t first = 0; first < rows; first += SLAB) {
+        auto& slabs = memory.slabs[first / SLAB % 2];
+        of_a.put(slabs[0]);
+        of_b.put(slabs[1]);
+        __syncthreads();
+        if (first + SLAB < rows) {
+            of_a.fetch(a, first + SLAB, top);
+            of_b.fetch(b, first + SLAB, left);
+        }
+        if (!takes) {
+            continue;
+        }
+        const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
+        #pragma unroll 1
+        for (int group = 0; group < SLAB; group += 4) {
+            #pragma unroll
+            for (int m = 0; m < 4; m++) {
+                T x[M], y[M];
+                slabs[0].read(group + m, ti, x);
+                slabs[1].read(group + m, tj, y);
+                #pragma unroll
+                for (int r = 0; r < M; r++) {
+                    #pragma unroll
+                    for (int c = 0; c < M; c++) {
+                        d.at[r][c] = fma(x[r], y[c], d.at[r][c]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// A matrix row after row, with one column more where `last` is not null.
+template <class T> struct Rows {
+    const T* core;
+    const T* last;
+    uint32_t rows, columns, stride;  // columns without the last
+
+    __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
+        Pack<T, VECTOR<T>> pack;
+        if (row < rows && column + VECTOR<T> <= columns && takes_vectors(core, stride)) {
+            return load<VECTOR<T>>(core + uint64_t(row) * stride + column);
+        }
+        #pragma unroll
+        for (int k = 0; k < VECTOR<T>; k++) {
+            pack.element[k] = at(row, column + k);
+        }
+        return pack;
+    }
+
+    __device__ T at(uint32_t row, uint32_t column) const {
+        if (row >= rows) {
+            return T(0);
+        }
+        if (column < columns) {
+            return core[uint64_t(row) * stride + column];
+        }
+        return column == columns && last != nullptr ? last[row] : T(0);
+    }
+};
+
+// The transpose of such a matrix.
+template <class T> struct Columns {
+    Rows<T> of;
+
+    __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
+        Pack<T, VECTOR<T>> pack;
+        #pragma unroll
+        for (int k = 0; k < VECTOR<T>; k++) {
+            pack.element[k] = of.at(column + k, row);
+        }
+        return pack;
+    }
+};
