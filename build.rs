@@ -36,6 +36,7 @@ for_each_pair!(pairs);
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
 const ROUTINES: &[(&str, &str)] = &[
     ("fmath", "core/fmath.cu"),
+    ("jacobi", "linalg/jacobi.cu"),
     ("noise", "es/noise.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),

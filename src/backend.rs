@@ -132,6 +132,25 @@ pub(crate) fn check_products<A: Element, B: Element>(
     check_spans(firsts.chain(seconds).chain(results).collect())
 }
 
+/// The same for eigendecompositions: vectors and values are written.
+#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
+pub(crate) fn check_decompositions<T: Element>(
+    sources: Places<'_>,
+    vectors: Places<'_>,
+    values: Places<'_>,
+) -> Result<()> {
+    let spans = |what, is_written, places: Places<'_>| -> Vec<Span> {
+        let span = |&(position, at, length): &(usize, u64, usize)| Span {
+            is_written,
+            ..Span::read::<T>(what, position, at, length as u64)
+        };
+        places.iter().map(span).collect()
+    };
+    check_spans(
+        [spans("source", false, sources), spans("vectors", true, vectors), spans("values", true, values)].concat(),
+    )
+}
+
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
 /// What is written of replicas, as messages call it.

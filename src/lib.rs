@@ -6,7 +6,7 @@
 //! * [`ensemble`]: optimizers of several copies of a model: replicas, agents, a walker around an anchor.
 //! * [`kfac`]: K-FAC and FOOF: directions of linear layers from Kronecker factors.
 //! * [`linalg`]: what it is made of: ragged lists of matrices: damped inverses and factors, moving averages of Gram
-//!   matrices.
+//!   matrices, eigendecompositions.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`], [`MatRef`], [`MatMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!

@@ -51,6 +51,15 @@
 //! | (64 threads a strip | tiles | a row of 40 bytes for every one of them | 8 | read |
 //! | of the sides) | workspace | the tiles that the rows of tiles name, after `spd_tiles` | 16 | read |
 //! | | kept | as above | 4 | read |
+//! | `jacobi_<T>`, | jobs | rows of the table, one a launch's block | 4 | read |
+//! | `jacobi_workspace_<T>` | table | m rows of 64 bytes | 8 | read |
+//! | (1 block a job, of 32 to | tolerance, sweeps | f64, u32 | | |
+//! | 512 threads; dynamic | workspace (the second only) | n·v `T` from the row's place in it on, disjoint | 16 | read, written |
+//! | shared memory) | reports | m rows of 24 bytes | 8 | written |
+//!
+//! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
+//! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of
+//! 16 / size of `T` that are at least n, `jacobi_workspace` needs s·(s + 2) `T` and 8·s bytes of dynamic shared memory and `jacobi` n·v `T` more.
 //!
 //! A row of the block table names a source, which is read in the form that it says, and an inverse \[order×order\], which is
 //! written unless its address is 0; both are aligned to their element, and no inverse overlaps anything else. A row of the

@@ -4,7 +4,7 @@ use crate::element::Real;
 use crate::error::{ErrorKind, Result};
 
 /// The greatest order of a block: positions of elements stay within 64 bits and those of tiles within 32.
-const MOST: usize = 1 << 20;
+pub(super) const MOST: usize = 1 << 20;
 
 /// A block of an [`SpdInverse`](super::SpdInverse) or an [`SpdFactor`](super::SpdFactor): its size and its damping.
 #[derive(Clone, Copy, Debug, PartialEq)]

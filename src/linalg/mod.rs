@@ -1,6 +1,7 @@
 //! Linear algebra on ragged lists of matrices, one call for all of them.
 //!
 //! * [`SpdInverse`]: damped inverses of symmetric positive-definite blocks of any sizes, with a [`Report`] for each.
+//! * [`Eigh`]: eigendecompositions of symmetric matrices, with an [`EighReport`] for each.
 //! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
 //! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
 //! * [`SpdFactor`]: their Cholesky factors, kept, and solutions for any numbers of right-hand sides.
@@ -11,22 +12,26 @@
 //!
 //! On the CPU, faer does the arithmetic, blocks side by side on the threads of the current rayon pool. On CUDA, blocks of up to
 //! 248 rows (124 of f64) are inverted in the registers of one thread block each, read once and written once; larger ones, and
-//! all that are only factored, are cut into tiles that all thread blocks share out. `kernels/README.md` describes both.
+//! all that are only factored, are cut into tiles that all thread blocks share out.
+//! Eigendecompositions take a thread block a matrix, by Jacobi's rotations. `kernels/README.md` describes these.
 
-mod kron;
 mod blocks;
+mod eigh;
 mod factor;
+mod kron;
 mod report;
 mod spd;
 mod symmetric;
 mod syrk;
 
-pub(crate) use kron::KronBackend;
-pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
 pub(crate) use blocks::Job;
 pub use blocks::{Block, SpdSettings};
+pub(crate) use eigh::EighBackend;
+pub use eigh::{Eigh, EighReport, EighSettings, EighStatus};
 pub(crate) use factor::FactorBackend;
 pub use factor::SpdFactor;
+pub(crate) use kron::KronBackend;
+pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
 pub use report::{Report, Status};
 pub(crate) use spd::SpdBackend;
 pub use spd::SpdInverse;

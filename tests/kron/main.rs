@@ -3,6 +3,7 @@
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
+mod eigh;
 mod matrices;
 mod products;
 mod solve;

@@ -80,7 +80,8 @@ impl<T: Real> FactorBackend<T> for CpuFactor<T> {
                 continue;
             }
             let factor = FaerRef::from_column_major_slice(&kept.factor[..], order, order);
-            let transposed = FaerMut::from_column_major_slice_with_stride_mut(slice_mut(&mut side.view), columns, order, stride);
+            let transposed =
+                FaerMut::from_column_major_slice_with_stride_mut(slice_mut(&mut side.view), columns, order, stride);
             let mut rest = transposed.transpose_mut();
             while rest.ncols() > 0 {
                 let width = STRIP.min(rest.ncols());

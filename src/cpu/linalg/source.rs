@@ -1,4 +1,4 @@
-//! Symmetric blocks in ordinary memory, as they are read.
+//! Symmetric matrices in ordinary memory: their elements, and the faults among them.
 
 use super::memory::slice;
 use super::square::Asymmetry;
@@ -48,6 +48,12 @@ impl<'a, T: Real> Source<'a, T> {
     pub(super) fn mean_diagonal(&self) -> f64 {
         let sum: f64 = (0..self.order).map(|i| self.row(i)[i].to_f64()).sum();
         sum / self.order as f64
+    }
+
+    /// The greatest magnitude on or below the diagonal.
+    pub(super) fn largest(&self) -> T {
+        let of_row = |largest: T, row: &[T]| row.iter().fold(largest, |largest, x| x.abs().maximum_number(largest));
+        (0..self.order).fold(T::from_f64(0.0), |largest, i| of_row(largest, self.row(i)))
     }
 
     /// What must equal the element at a place on or below the diagonal.

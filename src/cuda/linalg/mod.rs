@@ -1,7 +1,8 @@
 //! Linear algebra on CUDA: tables of matrices, and launches that take a whole ragged list.
 
-mod kron;
+mod eigh;
 mod factor;
+mod kron;
 mod plan;
 mod products;
 mod spd;
@@ -9,7 +10,8 @@ mod syrk;
 mod tables;
 mod tiles;
 
-pub(crate) use kron::CudaKron;
+pub(crate) use eigh::CudaEigh;
 pub(crate) use factor::CudaFactor;
+pub(crate) use kron::CudaKron;
 pub(crate) use spd::CudaSpd;
 pub(crate) use syrk::CudaSyrk;

@@ -1,7 +1,7 @@
 //! Rows of the tables that the kernels in `kernels/linalg` read. Twins of the structs there.
 
 use crate::element::Real;
-use crate::linalg::{Form, Report, Status, Symmetric};
+use crate::linalg::{EighReport, EighStatus, Form, Report, Status, Symmetric};
 
 /// Words of a row of the block table.
 pub(super) const BLOCK: usize = 6;
@@ -17,6 +17,11 @@ pub(super) const TILES: usize = 5;
 pub(super) const SIDES: usize = 4;
 /// Words of an item.
 pub(super) const ITEM: usize = 2;
+
+/// Words of a row of the table of matrices that are decomposed: a row of the block table, two more.
+pub(super) const EIGH_BLOCK: usize = BLOCK + 2;
+/// Words of a report on a decomposition.
+pub(super) const EIGH_REPORT: usize = 3;
 
 /// Two halves of a word, the low one first.
 pub(super) fn word(low: usize, high: usize) -> u64 {
@@ -73,4 +78,19 @@ pub(super) fn report(words: &[u64; REPORT]) -> Report {
         log_determinant: f64::from_bits(log_determinant),
         smallest_pivot: f64::from_bits(smallest_pivot),
     }
+}
+
+/// What the words of a report on a decomposition say.
+pub(super) fn eigh_report(words: &[u64; EIGH_REPORT]) -> EighReport {
+    let [value, state, place] = *words;
+    let value = f64::from_bits(value);
+    let (row, column) = (place as u32, (place >> 32) as u32);
+    let status = match state as u32 {
+        0 => EighStatus::Decomposed,
+        1 => EighStatus::NotConverged { off_diagonal: value },
+        2 => EighStatus::NotFinite { row, column, value },
+        3 => EighStatus::Asymmetric { row, column, difference: value },
+        other => unreachable!("a report of status {other}"),
+    };
+    EighReport { status, sweeps: (state >> 32) as u32 }
 }
