@@ -51,6 +51,20 @@
 //! | (64 threads a strip | tiles | a row of 40 bytes for every one of them | 8 | read |
 //! | of the sides) | workspace | the tiles that the rows of tiles name, after `spd_tiles` | 16 | read |
 //! | | kept | as above | 4 | read |
+//! | `syrk_begin` | factor table | f rows of 120 bytes | 8 | read |
+//! | (1 thread a factor) | count | u32: f | | |
+//! | | counts | f f64 | 8 | read, written |
+//! | | shares | f f64 | 8 | written |
+//! | `syrk_ema_<type>` | items | rows of 16 bytes, one a launch's block | 4 | read |
+//! | (1 block of 64 an item) | factor table | a row for every factor that an item names | 8 | read |
+//! | | shares | as above, after `syrk_begin` | 8 | read |
+//! | `kron_left_f32`, | items | rows of 16 bytes, one a launch's block | 4 | read |
+//! | `kron_right_f32`, | layer table | a row of 88 bytes for every layer that an item names | 8 | read |
+//! | `kron_scale_f32` | workspace | of each layer columns by outputs, both filled up to tiles | 16 | written by the first, read by the second |
+//! | (1 block of 64 an item) | sums (the second) | an f64 for every item | 8 | written |
+//! | | factor (the third) | 1 f64 | 8 | read |
+//! | `kron_clip` | sums | their number, u32, as above | 8 | read |
+//! | (1 block) | clip, factor | 2 f64, 1 f64 | 8 | read, written |
 //! | `jacobi_<T>`, | jobs | rows of the table, one a launch's block | 4 | read |
 //! | `jacobi_workspace_<T>` | table | m rows of 64 bytes | 8 | read |
 //! | (1 block a job, of 32 to | tolerance, sweeps | f64, u32 | | |
@@ -65,6 +79,10 @@
 //! written unless its address is 0; both are aligned to their element, and no inverse overlaps anything else. A row of the
 //! table of right-hand sides names a matrix \[order×columns\], read and written, of which the same is true, and counts the strips
 //! of the rows before, each as wide as a tile; the order is that of the row of tiles.
+//!
+//! A row of the factor table names inputs \[rows·positions×features\], or images, which are read, weights, where there are any, of
+//! which as many are read as there are rows, and a packed factor, which is read and written. A row of the layer table names two
+//! inverses and a gradient, which are read, and a direction, which is written; items of a layer are the tiles of its gradient.
 //!
 //! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
 //! gradient (read), A state arrays (read, written) unless it is flagged stateless, and where their addresses are not 0 the
