@@ -1,3 +1,5 @@
+use std::sync::Mutex;
+
 use faer::dyn_stack::{MemBuffer, MemStack, StackReq};
 use faer::linalg::cholesky::llt::{factor, inverse};
 use faer::prelude::default;
@@ -59,15 +61,15 @@ pub fn faer(shape: Shape) -> impl FnMut() + Send {
     let threads = rayon::current_num_threads();
     let (matrices, mut inverses) = (shape.matrices(), shape.room());
     let par = if blocks < threads { Par::rayon(threads) } else { Par::Seq };
-    let parts = blocks.min(threads);
-    let mut scratches: Vec<Scratch> = (0..blocks.min(4 * parts)).map(|_| Scratch::new(order, par)).collect();
+    // One for each thread, so that it stays in that one's cache.
+    let scratches: Vec<Mutex<Scratch>> =
+        (0..blocks.min(threads)).map(|_| Mutex::new(Scratch::new(order, par))).collect();
     let mut invert = move || {
-        let each = blocks.div_ceil(scratches.len());
-        let parts = matrices.par_chunks(each).zip(inverses.par_chunks_mut(each)).zip(&mut scratches);
-        parts.with_max_len(1).for_each(|((matrices, inverses), scratch)| {
-            for (matrix, inverse) in matrices.iter().zip(inverses) {
-                scratch.invert(matrix, inverse, order, par);
-            }
+        let tasks = matrices.par_iter().zip(&mut inverses).with_max_len(1);
+        tasks.for_each(|(matrix, inverse)| {
+            let thread = rayon::current_thread_index().expect("a thread of the pool");
+            let mut scratch = scratches[thread % scratches.len()].lock().expect("no panic before");
+            scratch.invert(matrix, inverse, order, par);
         });
     };
     invert();
