@@ -16,7 +16,7 @@ pub const ALL: &str = "all";
 const TUNED: &[(&str, &[(&str, f64)])] = &[
     ("acprop", &[("lr", 3e-3)]),
     ("foof", &[("lr", 0.1), ("momentum", 0.9), ("damping", 0.1)]),
-    ("kfac", &[("lr", 0.1), ("momentum", 0.9), ("damping", 0.1)]),
+    ("kfac", &[("lr", 0.2), ("damping", 0.1)]),
     ("lion", &[("lr", 3e-4)]),
     ("nesterov", &[("lr", 0.1)]),
     ("sdlm", &[("lr", 0.01)]),
