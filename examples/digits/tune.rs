@@ -26,8 +26,8 @@ const MOST: usize = 1000;
 type Grid = (&'static str, [(&'static str, &'static [f64]); 2]);
 
 const GRIDS: [Grid; 2] = [
-    ("adamw", [("lr", &[5e-4, 1e-3, 2e-3, 4e-3, 8e-3, 1.6e-2]), ("weight_decay", &[0.0, 0.01])]),
-    ("kfac", [("lr", &[0.05, 0.1, 0.2, 0.4]), ("damping", &[0.01, 0.03, 0.1])]),
+    ("adamw", [("lr", &[2e-3, 4e-3, 8e-3, 1.6e-2, 3.2e-2, 6.4e-2]), ("weight_decay", &[0.0, 0.01])]),
+    ("kfac", [("lr", &[0.1, 0.2, 0.3, 0.4]), ("damping", &[0.003, 0.01, 0.03])]),
 ];
 
 /// The best of an optimizer's settings.

@@ -94,7 +94,7 @@ impl<T: Real> CpuEigh<T> {
         let matrix = &mut scratch.matrix[..order * order];
         source.copy_damped(0.0, matrix);
         for (j, column) in matrix.chunks_exact_mut(order).enumerate() {
-            column[j..].iter_mut().for_each(|x| *x = *x * down);
+            column[j..].iter_mut().for_each(|x| *x *= down);
         }
         let vectors = &mut scratch.vectors[..order * order];
         let values = &mut scratch.values[..order];

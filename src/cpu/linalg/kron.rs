@@ -99,10 +99,10 @@ impl<T: Real> KronBackend<T> for CpuKron {
                 let stride = direction.weight.stride();
                 let weight = slice_mut(&mut direction.weight.view);
                 for i in 0..layer.outputs {
-                    weight[i * stride..][..layer.inputs].iter_mut().for_each(|u| *u = *u * by);
+                    weight[i * stride..][..layer.inputs].iter_mut().for_each(|u| *u *= by);
                 }
                 if let Some(bias) = &mut direction.bias {
-                    slice_mut(bias).iter_mut().for_each(|u| *u = *u * by);
+                    slice_mut(bias).iter_mut().for_each(|u| *u *= by);
                 }
             }
         }

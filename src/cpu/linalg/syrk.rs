@@ -33,7 +33,7 @@ fn write_row<E: Element>(inputs: &Inputs<'_, E>, gram: &Gram, at: usize, row: &m
         match &inputs.from {
             RowsFrom::Rows(matrix) => {
                 let from = &slice(&matrix.view)[position * matrix.stride()..][..gram.features];
-                row.iter_mut().zip(from).for_each(|(sum, x)| *sum = *sum + x.load());
+                row.iter_mut().zip(from).for_each(|(sum, x)| *sum += x.load());
             }
             RowsFrom::Patches { images, convolution, .. } => {
                 let images = slice(images);
@@ -51,7 +51,7 @@ fn write_row<E: Element>(inputs: &Inputs<'_, E>, gram: &Gram, at: usize, row: &m
                     let (y, x) = (along(0, place / columns, down), along(1, place % columns, right));
                     if let (Some(y), Some(x)) = (y, x) {
                         let at = ((image * convolution.channels + channel) * height + y) * width + x;
-                        *sum = *sum + images[at].load();
+                        *sum += images[at].load();
                     }
                 }
             }
