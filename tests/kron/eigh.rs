@@ -332,13 +332,13 @@ fn faults<T: Real>() {
                     // Only in the half that is not computed with.
                     "infinite" => at[j * order + i] = T::from_f64(f64::NEG_INFINITY),
                     _ if i == j => {}
-                    _ => at[i * order + j] = at[i * order + j] + T::from_f64(0.25),
+                    _ => at[i * order + j] += T::from_f64(0.25),
                 }
             }
             for (order, found) in orders.iter().zip(decomposed(device, &given, EighSettings::default(), 0)) {
                 let what = format!("{kind} matrix of order {order} on {device}: {:?}", found.report);
                 let (i, j) = (order - 1, order / 3);
-                if kind == "asymmetric" && i as usize == j {
+                if kind == "asymmetric" && i == j {
                     assert!(found.report.is_decomposed(), "{what}");
                     continue;
                 }

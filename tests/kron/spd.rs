@@ -298,7 +298,7 @@ fn faults<T: Real>() {
                     // Only in the half that is not computed with.
                     "infinite" => at[j * order + i] = T::from_f64(f64::NEG_INFINITY),
                     "asymmetric" if i == j => continue,
-                    "asymmetric" => at[i * order + j] = at[i * order + j] + T::from_f64(0.25),
+                    "asymmetric" => at[i * order + j] += T::from_f64(0.25),
                     _ => at[j * order + j] = T::from_f64(-3.0),
                 }
                 expected.insert(place, (i as u32, j as u32));
