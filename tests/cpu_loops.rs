@@ -211,7 +211,7 @@ impl<P: Element, G: Element<Real = P::Real>> pulp::WithSimd for StreamChunk<'_, 
         }
         for state in self.states {
             for s in state {
-                *s = *s + P::Real::from_f64(1.0);
+                *s += P::Real::from_f64(1.0);
             }
         }
     }
