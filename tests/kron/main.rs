@@ -4,6 +4,7 @@ mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
 mod eigh;
+mod kfac;
 mod matrices;
 mod products;
 mod solve;
