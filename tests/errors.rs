@@ -7,12 +7,13 @@ use std::path::Path;
 
 use gradus::device::{Cpu, SimdLevel};
 use gradus::ensemble::{Ensemble, Mixing, ReplicatedSgd};
+use gradus::linalg::{Block, SpdInverse, SpdSettings, Symmetric};
 #[cfg(feature = "cuda")]
 use gradus::noise;
 use gradus::optim::{Group, Optimizer, State, Tensor};
 use gradus::rng::{Address, Purpose};
 use gradus::rules::{AdamW, Decay, Lion, Sgd, by_name, names};
-use gradus::{Buffer, Device, Error, Result, View, ViewMut};
+use gradus::{Buffer, Device, Error, MatRef, Result, View, ViewMut};
 use steppers::Stepped;
 
 /// The kinds that no test of this file provokes, and why.
@@ -59,6 +60,7 @@ fn provoked() -> Vec<(Error, String)> {
     by_processors(&mut says);
     by_addresses(&mut says);
     by_copies(&mut says);
+    by_matrices(&mut says);
     all
 }
 
@@ -205,6 +207,28 @@ fn by_copies(says: Says) {
         "the number of parameters is 0 but there are 3 replicas of 1 tensor",
     );
     says(refused(Mixing::new(2, &[1.0, 0.5, 0.0, 0.5])), "mixing matrix: row 0 has the sum 1.5, not 1");
+}
+
+fn by_matrices(says: Says) {
+    let elements = [1.0_f32; 12];
+    let matrix = |rows, columns, stride| MatRef::with_stride(&elements[..], rows, columns, stride);
+    says(refused(matrix(2, 4, 3)), "a matrix of 2×4: its rows are 3 elements apart");
+    says(refused(matrix(3, 4, 5)), "a matrix of 3×4: rows 5 elements apart need 14 elements and there are 12");
+    says(refused(Symmetric::full(matrix(3, 4, 4).expect("it fits"))), "a matrix of 3×4: it is not square");
+    says(refused(Symmetric::packed(&elements[..], 4)), "a matrix of 4×4: packed it does not have 12 elements");
+    let lower = Symmetric::lower(matrix(3, 3, 4).expect("it fits")).expect("it is square");
+    says(refused(lower.bordered(&elements[..3])), "a matrix of 3×3: its border has 3 elements");
+
+    let inverses = |blocks: &[Block]| SpdInverse::<f32>::new(&Device::cpu(), blocks, SpdSettings::default());
+    says(refused(inverses(&[Block::new(0, 0.0)])), "block 0: its order 0 is outside 1 to 1048576");
+    says(
+        refused(inverses(&[Block::new(2, 0.0), Block::new(2, f64::NAN)])),
+        "block 1: its damping NaN is not a finite number of at least 0",
+    );
+    says(
+        refused(inverses(&[Block::new(2, 0.0)]).and_then(|mut plan| plan.invert(&[], &mut []))),
+        "sources: there are 0 for 1 block",
+    );
 }
 
 #[test]

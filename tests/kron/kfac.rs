@@ -186,7 +186,7 @@ fn what_does_not_fit_is_refused() {
     );
     let kappa = KfacSettings { kl_clip: Some(0.0), ..SETTINGS };
     assert_eq!(refused(new(kappa).err()), "KL clip: kappa = 0 is not a positive number");
-    let x = vec![1.0_f32; 40];
+    let x = [1.0_f32; 40];
     let observation = |columns| Observation {
         inputs: Inputs::rows(MatRef::new(&x[..], 40 / columns, columns).unwrap()),
         output_gradients: None,
