@@ -22,12 +22,12 @@ use crate::memory::MatMut;
 /// use gradus::{Device, MatMut, MatRef};
 ///
 /// let mut inverses = SpdInverse::new(&Device::cpu(), &[Block::new(2, 1.0)], SpdSettings::default())?;
-/// let a = [3.0_f64, 0.0, 0.0, 1.0];
+/// let a = [3.0_f64, 0.0, 0.0, 15.0];
 /// let mut inverse = [0.0; 4];
 /// let source = Symmetric::full(MatRef::new(&a[..], 2, 2)?)?;
 /// inverses.invert(&[source], &mut [MatMut::new(&mut inverse[..], 2, 2)?])?;
-/// assert_eq!(inverse, [0.25, 0.0, 0.0, 0.5]);
-/// assert!((inverses.reports()?[0].log_determinant - 8.0_f64.ln()).abs() < 1e-15);
+/// assert_eq!(inverse, [0.25, 0.0, 0.0, 0.0625]);
+/// assert!((inverses.reports()?[0].log_determinant - 64.0_f64.ln()).abs() < 1e-14);
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct SpdInverse<T: Real> {
