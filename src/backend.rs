@@ -99,66 +99,20 @@ pub(crate) fn check_memory<P: Element, G: Element>(slots: &[Slot], bound: &[Boun
 /// share memory with anything.
 pub(crate) fn check_mean<P: Element>(means: &[(u64, usize)], parameters: &[(u64, usize)]) -> Result<()> {
     let means = means.iter().enumerate();
-    let means = means.map(|(position, &(address, length))| Span {
-        what: MEAN,
-        ..Span::parameter::<P>(position, address, length as u64)
-    });
+    let means =
+        means.map(|(position, &(address, length))| Span::written::<P>("mean", position, address, length as u64));
     let parameters = parameters.iter().enumerate();
     let parameters = parameters
         .map(|(position, &(address, length))| Span::read::<P>("replica's parameter", position, address, length as u64));
     check_spans(means.chain(parameters).collect())
 }
 
-/// Places in memory: the matrix they belong to, an address, a length.
-pub(crate) type Places<'a> = &'a [(usize, u64, usize)];
-
-/// Looks for matrices that are not aligned to their elements, and for results that share memory with anything. Messages call
-/// them by the names.
-#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
-pub(crate) fn check_products<A: Element, B: Element>(
-    first: &'static str,
-    firsts: Places<'_>,
-    second: &'static str,
-    seconds: Places<'_>,
-    result: &'static str,
-    results: Places<'_>,
-) -> Result<()> {
-    let firsts = firsts.iter().map(|&(position, at, length)| Span::read::<A>(first, position, at, length as u64));
-    let seconds = seconds.iter().map(|&(position, at, length)| Span::read::<B>(second, position, at, length as u64));
-    let results = results.iter().map(|&(position, at, length)| Span {
-        is_written: true,
-        ..Span::read::<B>(result, position, at, length as u64)
-    });
-    check_spans(firsts.chain(seconds).chain(results).collect())
-}
-
-/// The same for eigendecompositions: vectors and values are written.
-#[cfg_attr(not(feature = "cuda"), allow(dead_code, reason = "slices share nothing"))]
-pub(crate) fn check_decompositions<T: Element>(
-    sources: Places<'_>,
-    vectors: Places<'_>,
-    values: Places<'_>,
-) -> Result<()> {
-    let spans = |what, is_written, places: Places<'_>| -> Vec<Span> {
-        let span = |&(position, at, length): &(usize, u64, usize)| Span {
-            is_written,
-            ..Span::read::<T>(what, position, at, length as u64)
-        };
-        places.iter().map(span).collect()
-    };
-    check_spans(
-        [spans("source", false, sources), spans("vectors", true, vectors), spans("values", true, values)].concat(),
-    )
-}
-
 /// What a step writes, as messages call it.
 const PARAMETER: &str = "parameter";
-/// What is written of replicas, as messages call it.
-const MEAN: &str = "mean";
 
-/// The memory of one argument of a step.
+/// The memory of one argument of a call.
 #[derive(Clone, Copy, Debug)]
-struct Span {
+pub(crate) struct Span {
     start: u64,
     end: u64,
     element: u64,
@@ -168,16 +122,21 @@ struct Span {
 }
 
 impl Span {
-    /// The memory of a parameter: `length` elements at an address.
-    fn parameter<T>(position: usize, address: u64, length: u64) -> Self {
+    /// `length` elements at an address that are written; messages call them by `what` and the position.
+    pub(crate) fn written<T>(what: &'static str, position: usize, address: u64, length: u64) -> Self {
         let element = size_of::<T>() as u64;
         let end = address.saturating_add(length.saturating_mul(element));
-        Self { start: address, end, element, what: PARAMETER, position, is_written: true }
+        Self { start: address, end, element, what, position, is_written: true }
     }
 
-    /// The memory of an argument that is only read.
-    fn read<T>(what: &'static str, position: usize, address: u64, length: u64) -> Self {
-        Self { what, is_written: false, ..Self::parameter::<T>(position, address, length) }
+    /// The same that are only read.
+    pub(crate) fn read<T>(what: &'static str, position: usize, address: u64, length: u64) -> Self {
+        Self { is_written: false, ..Self::written::<T>(what, position, address, length) }
+    }
+
+    /// The memory of a parameter.
+    fn parameter<T>(position: usize, address: u64, length: u64) -> Self {
+        Self::written::<T>(PARAMETER, position, address, length)
     }
 
     fn name(&self) -> String {
@@ -185,7 +144,8 @@ impl Span {
     }
 }
 
-fn check_spans(mut spans: Vec<Span>) -> Result<()> {
+/// Looks for spans that are not aligned to their elements, and for written ones that share memory with another.
+pub(crate) fn check_spans(mut spans: Vec<Span>) -> Result<()> {
     spans.retain(|span| span.start < span.end);
     if let Some(span) = spans.iter().find(|span| span.start % span.element != 0) {
         return Err(ErrorKind::Misaligned { what: span.name(), address: span.start, alignment: span.element }.into());

@@ -26,6 +26,33 @@ pub(super) fn uploaded(cuda: &Cuda, words: &[u64]) -> Result<CudaSlice<u64>> {
     Ok(table)
 }
 
+/// A table on the device that holds from call to call, until a word of it changes.
+pub(super) struct Table {
+    pub(super) memory: CudaSlice<u64>,
+    /// As it was uploaded last.
+    words: Vec<u64>,
+}
+
+impl Table {
+    /// Room for so many words, at least one.
+    pub(super) fn new(cuda: &Cuda, room: usize) -> Result<Self> {
+        Ok(Self { memory: zeros(cuda, room.max(1))?, words: Vec::new() })
+    }
+
+    /// Makes the words those of the next launch. Errors: they differ while the stream is being captured, for `reason`.
+    pub(super) fn hold(&mut self, cuda: &Cuda, words: Vec<u64>, reason: &'static str) -> Result<()> {
+        if words == self.words {
+            return Ok(());
+        }
+        not_capturing(cuda, reason)?;
+        // Should the upload fail halfway, no words are those on the device.
+        self.words.clear();
+        upload(cuda, &words, &mut self.memory, 0)?;
+        self.words = words;
+        Ok(())
+    }
+}
+
 /// Errors while the stream is being captured: what is uploaded then would not be uploaded again by a replay.
 pub(super) fn not_capturing(cuda: &Cuda, reason: &'static str) -> Result<()> {
     let status = cuda.explain(cuda.stream().capture_status(), || "query of the stream's capture".to_owned())?;

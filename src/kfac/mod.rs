@@ -304,22 +304,15 @@ impl<E: Element> Parts<E> {
         gradients: &[LayerGradient<'_, E::Real>],
         directions: &mut [LayerDirection<'_, E::Real>],
     ) -> Result<()> {
+        let has_outputs = self.has_outputs();
         let mut rest = self.inverses.iter();
         let mut inverses = Vec::with_capacity(self.apply.layers().len());
         for layer in self.apply.layers() {
-            let missing = "an inverse of every factor";
-            let right = rest.next().expect(missing);
-            let left = self.has_outputs().then(|| rest.next().expect(missing));
-            inverses.push((right, left, *layer));
+            let mut next = |order| square(rest.next().expect("an inverse of every factor"), order);
+            let right = next(layer.columns())?;
+            let left = has_outputs.then(|| next(layer.outputs)).transpose()?;
+            inverses.push(Inverses { left, right });
         }
-        let inverses = inverses
-            .into_iter()
-            .map(|(right, left, layer)| {
-                let right = square(right, layer.columns())?;
-                let left = left.map(|left| square(left, layer.outputs)).transpose()?;
-                Ok(Inverses { left, right })
-            })
-            .collect::<Result<Vec<_>>>()?;
         self.apply.apply(&inverses, gradients, directions)?;
         self.age += 1;
         Ok(())

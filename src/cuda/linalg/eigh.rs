@@ -8,16 +8,15 @@ use cudarc::driver::sys::CUfunction_attribute::{
 };
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 
-use super::tables::{self, Addresses, BLOCK, EIGH_BLOCK, EIGH_REPORT};
-use crate::backend::check_decompositions;
-use crate::cuda::address::{read, written};
-use crate::cuda::transfer::{download, not_capturing, upload, zeros};
+use super::arguments::Arguments;
+use super::tables::{self, Addresses, EIGH_BLOCK, EIGH_REPORT};
+use crate::cuda::transfer::{Table, download, upload, zeros};
 use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::{ErrorKind, Result};
-use crate::linalg::{EighBackend, EighReport, EighSettings, Form, Symmetric};
-use crate::memory::{MatMut, ViewMut, span};
+use crate::linalg::{EighBackend, EighReport, EighSettings, Symmetric};
+use crate::memory::{MatMut, ViewMut};
 
 /// Size classes: the greatest order, and threads of a block, on which bits depend. The last ends where shared memory does.
 const CLASSES: [(usize, u32); 6] = [(16, 32), (32, 128), (64, 256), (96, 512), (128, 512), (usize::MAX, 512)];
@@ -54,10 +53,8 @@ pub(crate) struct CudaEigh<T: Real> {
     /// The first element of each matrix in the workspace.
     places: Vec<usize>,
     workspace: CudaSlice<T>,
-    table: CudaSlice<u64>,
+    table: Table,
     reports: CudaSlice<u64>,
-    /// The table as it was uploaded last.
-    rows: Vec<u64>,
 }
 
 /// A launch for the matrices of a class.
@@ -123,9 +120,8 @@ impl<T: Real> CudaEigh<T> {
             order: zeros(cuda, sorted.len().max(1))?,
             places,
             workspace: zeros(cuda, elements.max(1))?,
-            table: zeros(cuda, (EIGH_BLOCK * orders.len()).max(1))?,
+            table: Table::new(cuda, EIGH_BLOCK * orders.len())?,
             reports: zeros(cuda, (EIGH_REPORT * orders.len()).max(1))?,
-            rows: Vec::new(),
             orders: orders.to_vec(),
         };
         let sorted: Vec<u32> = sorted.into_iter().map(|position| position as u32).collect();
@@ -140,7 +136,7 @@ impl<T: Real> CudaEigh<T> {
         for Launch { kernel, name, config, in_workspace, range } in &self.launches {
             let jobs = self.order.slice(range.clone());
             let mut decompose = cuda.stream().launch_builder(kernel);
-            decompose.arg(&jobs).arg(&self.table).arg(&tolerance).arg(&sweeps);
+            decompose.arg(&jobs).arg(&self.table.memory).arg(&tolerance).arg(&sweeps);
             if *in_workspace {
                 decompose.arg(&mut self.workspace);
             }
@@ -180,38 +176,19 @@ impl<T: Real> EighBackend<T> for CudaEigh<T> {
             return Ok(());
         }
         let cuda = self.cuda.clone();
-        let mut guards = Vec::new();
+        let mut arguments = Arguments::new(&cuda);
         let mut rows = Vec::with_capacity(EIGH_BLOCK * self.orders.len());
-        let (mut source_spans, mut vector_spans, mut value_spans) = (Vec::new(), Vec::new(), Vec::new());
         for (position, ((source, vectors), values)) in sources.iter().zip(vectors).zip(values).enumerate() {
-            let order = self.orders[position];
-            let (core, length) = match &source.form {
-                Form::Full(matrix) | Form::Lower(matrix) => {
-                    (&matrix.view, span(matrix.rows(), matrix.columns(), matrix.stride()))
-                }
-                Form::Packed(view) => (view, Some(view.len())),
-            };
-            let core = read(&cuda, core, &mut guards);
-            source_spans.push((position, core, length.unwrap_or(usize::MAX)));
-            let border = source.border.as_ref().map(|view| read(&cuda, view, &mut guards));
-            source_spans.extend(border.map(|border| (position, border, order)));
+            let [core, border] = arguments.read_symmetric(position, source);
             let stride = vectors.stride();
-            let vectors = written(&cuda, &mut vectors.view, &mut guards);
-            vector_spans.push((position, vectors, span(order, order, stride).unwrap_or(usize::MAX)));
-            let values = written(&cuda, values, &mut guards);
-            value_spans.push((position, values, order));
-            let addresses = Addresses { source: core, border: border.unwrap_or(0), inverse: vectors };
-            let block: [u64; BLOCK] = tables::block(addresses, source, stride, position);
-            rows.extend(block);
+            let vectors = arguments.written_matrix("vectors", position, vectors);
+            let values = arguments.written("values", position, values);
+            let addresses = Addresses { source: core, border, inverse: vectors };
+            rows.extend(tables::block(addresses, source, stride, position));
             rows.extend([values, self.places[position] as u64]);
         }
-        check_decompositions::<T>(&source_spans, &vector_spans, &value_spans)?;
-        if rows != self.rows {
-            not_capturing(&cuda, "a matrix has moved")?;
-            self.rows.clear();
-            upload(&cuda, &rows, &mut self.table, 0)?;
-            self.rows = rows;
-        }
+        arguments.check()?;
+        self.table.hold(&cuda, rows, "a matrix has moved")?;
         self.launch()
     }
 

@@ -1,19 +1,18 @@
 //! Cholesky factors of positive-definite blocks, and solutions with them. Twin: `src/cpu/linalg/factor.rs`.
 
-use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
+use cudarc::driver::{CudaFunction, PushKernelArg};
 
+use super::arguments::Arguments;
 use super::plan::Plan;
 use super::tables::{SIDES, TILES, word};
 use super::tiles::{Layout, TILE_THREADS, Tiles, Wanted, tile};
-use crate::backend::check_products;
-use crate::cuda::address::written;
-use crate::cuda::transfer::{download, not_capturing, upload, zeros};
+use crate::cuda::transfer::{Table, download};
 use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
 use crate::linalg::{FactorBackend, Job, Report, SpdSettings, Symmetric};
-use crate::memory::{MatMut, span};
+use crate::memory::MatMut;
 
 /// The blocks of a plan on a CUDA device.
 pub(crate) struct CudaFactor<T: Real> {
@@ -24,9 +23,7 @@ pub(crate) struct CudaFactor<T: Real> {
     order: Vec<usize>,
     solve: CudaFunction,
     name: String,
-    sides: CudaSlice<u64>,
-    /// The table of right-hand sides as it was uploaded last.
-    rows: Vec<u64>,
+    sides: Table,
 }
 
 impl<T: Real> CudaFactor<T> {
@@ -45,8 +42,7 @@ impl<T: Real> CudaFactor<T> {
             order: layout.order,
             solve,
             name,
-            sides: zeros(cuda, (SIDES * all.len()).max(1))?,
-            rows: Vec::new(),
+            sides: Table::new(cuda, SIDES * all.len())?,
         })
     }
 }
@@ -59,8 +55,8 @@ impl<T: Real> FactorBackend<T> for CudaFactor<T> {
     fn factor(&mut self, sources: &[Symmetric<'_, T>]) -> Result<()> {
         let Some(tiles) = &mut self.tiles else { return Ok(()) };
         let cuda = self.plan.cuda.clone();
-        let mut guards = Vec::new();
-        self.plan.bind(&cuda, sources, &mut [], &mut guards)?;
+        let mut arguments = Arguments::new(&cuda);
+        self.plan.bind(&mut arguments, sources, &mut [])?;
         self.plan.prepare()?;
         tiles.launch(&mut self.plan)
     }
@@ -68,40 +64,31 @@ impl<T: Real> FactorBackend<T> for CudaFactor<T> {
     fn solve(&mut self, sides: &mut [MatMut<'_, T>]) -> Result<()> {
         let Some(tiles) = &self.tiles else { return Ok(()) };
         let cuda = self.plan.cuda.clone();
-        let mut guards = Vec::new();
-        let mut addresses = Vec::with_capacity(sides.len());
+        let mut arguments = Arguments::new(&cuda);
         let mut shapes = Vec::with_capacity(sides.len());
-        for side in sides {
-            shapes.push((side.rows(), side.columns(), side.stride()));
-            let is_empty = side.columns() == 0;
-            addresses.push(if is_empty { 0 } else { written(&cuda, &mut side.view, &mut guards) });
+        for (position, side) in sides.iter_mut().enumerate() {
+            let (rows, columns, stride) = (side.rows(), side.columns(), side.stride());
+            let is_empty = columns == 0;
+            let address =
+                if is_empty { 0 } else { arguments.written_matrix("right-hand side of block", position, side) };
+            shapes.push((address, rows, columns, stride));
         }
-        let mut spans = Vec::with_capacity(shapes.len());
-        for (position, (&address, &(rows, columns, stride))) in addresses.iter().zip(&shapes).enumerate() {
-            let length = if columns == 0 { Some(0) } else { span(rows, columns, stride) };
-            spans.push((position, address, length.unwrap_or(usize::MAX)));
-        }
-        check_products::<T, T>("", &[], "", &[], "right-hand side of block", &spans)?;
+        arguments.check()?;
 
         let mut strips = 0;
         let mut table = Vec::with_capacity(SIDES * shapes.len());
         for &position in &self.order {
-            let (rows, columns, stride) = shapes[position];
-            table.extend([addresses[position], stride as u64, word(rows, columns), word(strips, 0)]);
+            let (address, rows, columns, stride) = shapes[position];
+            table.extend([address, stride as u64, word(rows, columns), word(strips, 0)]);
             strips += columns.div_ceil(tile::<T>());
         }
         if strips == 0 {
             return Ok(());
         }
-        if table != self.rows {
-            not_capturing(&cuda, "a right-hand side has moved")?;
-            self.rows.clear();
-            upload(&cuda, &table, &mut self.sides, 0)?;
-            self.rows = table;
-        }
+        self.sides.hold(&cuda, table, "a right-hand side has moved")?;
         let (strips, count) = (strips as u32, self.order.len() as u32);
         let mut solve = cuda.stream().launch_builder(&self.solve);
-        solve.arg(&self.sides).arg(&count).arg(&tiles.table).arg(&tiles.workspace).arg(&tiles.kept);
+        solve.arg(&self.sides.memory).arg(&count).arg(&tiles.table).arg(&tiles.workspace).arg(&tiles.kept);
         // SAFETY: the contract of `spd_solve` in src/cuda/mod.rs. There is one block a strip; the rows of sides stand in the
         // order of the rows of tiles, `count` of both, and name matrices that the caller has borrowed and checked, with as many
         // rows as the block; workspace and `kept` are those of the tiles, which `spd_tiles` wrote before on this stream.

@@ -1,5 +1,6 @@
 //! Linear algebra on CUDA: tables of matrices, and launches that take a whole ragged list.
 
+mod arguments;
 mod eigh;
 mod factor;
 mod kron;

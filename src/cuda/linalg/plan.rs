@@ -2,18 +2,17 @@
 
 use std::sync::Arc;
 
-use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, PushKernelArg};
 
+use super::arguments::Arguments;
 use super::tables::{self, Addresses, BLOCK, DAMPED, FINDINGS, REPORT};
-use crate::backend::check_products;
-use crate::cuda::address::{read, written};
-use crate::cuda::transfer::{download, not_capturing, upload, zeros};
+use crate::cuda::transfer::{Table, download, not_capturing, upload, zeros};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
-use crate::linalg::{Form, Job, Report, SpdSettings, Symmetric};
-use crate::memory::{MatMut, span};
+use crate::linalg::{Job, Report, SpdSettings, Symmetric};
+use crate::memory::MatMut;
 
 /// The tables of a list of blocks.
 pub(super) struct Plan {
@@ -21,14 +20,12 @@ pub(super) struct Plan {
     pub(super) jobs: Vec<Job>,
     pub(super) settings: SpdSettings,
     prepare: CudaFunction,
-    pub(super) blocks: CudaSlice<u64>,
+    pub(super) blocks: Table,
     lambdas: CudaSlice<f64>,
     pub(super) firsts: CudaSlice<f64>,
     pub(super) flags: CudaSlice<u32>,
     pub(super) findings: CudaSlice<u64>,
     pub(super) reports: CudaSlice<u64>,
-    /// The block table as it was uploaded last.
-    rows: Vec<u64>,
 }
 
 /// What the layouts of all modules begin with: the sizes of rows in bytes.
@@ -55,13 +52,12 @@ impl Plan {
             cuda: cuda.clone(),
             settings,
             prepare,
-            blocks: zeros(cuda, (BLOCK * jobs.len()).max(1))?,
+            blocks: Table::new(cuda, BLOCK * jobs.len())?,
             lambdas: zeros(cuda, jobs.len().max(1))?,
             firsts: zeros(cuda, (DAMPED * jobs.len()).max(1))?,
             flags: zeros(cuda, flags)?,
             findings: zeros(cuda, (FINDINGS * findings).max(1))?,
             reports: zeros(cuda, (REPORT * jobs.len()).max(1))?,
-            rows: Vec::new(),
             jobs,
         })
     }
@@ -71,46 +67,25 @@ impl Plan {
         upload(&self.cuda, lambdas, &mut self.lambdas, 0)
     }
 
-    /// Makes the table of blocks that of a call; there are as many inverses as sources, or none. `guards` must outlive the
-    /// launches.
+    /// Makes the table of blocks that of a call; there are as many inverses as sources, or none.
     pub(super) fn bind<'a, T: Real>(
         &mut self,
-        cuda: &'a Cuda,
+        arguments: &mut Arguments<'a>,
         sources: &'a [Symmetric<'_, T>],
         inverses: &'a mut [MatMut<'_, T>],
-        guards: &mut Vec<SyncOnDrop<'a>>,
     ) -> Result<()> {
         let mut rows = Vec::with_capacity(BLOCK * self.jobs.len());
-        let (mut source_spans, mut inverse_spans) = (Vec::new(), Vec::new());
         let mut inverses = inverses.iter_mut();
         for (position, (job, source)) in self.jobs.iter().zip(sources).enumerate() {
-            let (core, length) = match &source.form {
-                Form::Full(matrix) | Form::Lower(matrix) => {
-                    (&matrix.view, span(matrix.rows(), matrix.columns(), matrix.stride()))
-                }
-                Form::Packed(view) => (view, Some(view.len())),
-            };
-            let core = read(cuda, core, guards);
-            source_spans.push((position, core, length.unwrap_or(usize::MAX)));
-            let border = source.border.as_ref().map(|view| read(cuda, view, guards));
-            source_spans.extend(border.map(|border| (position, border, source.order())));
-            let (mut inverse, mut stride) = (0, 0);
-            if let Some(matrix) = inverses.next() {
-                stride = matrix.stride();
-                inverse = written(cuda, &mut matrix.view, guards);
-                inverse_spans.push((position, inverse, span(job.order, job.order, stride).unwrap_or(usize::MAX)));
-            }
-            let addresses = Addresses { source: core, border: border.unwrap_or(0), inverse };
-            rows.extend(tables::block(addresses, source, stride, job.partner));
+            let [core, border] = arguments.read_symmetric(position, source);
+            let (inverse, stride) = inverses.next().map_or((0, 0), |matrix| {
+                let stride = matrix.stride();
+                (arguments.written_matrix("inverse", position, matrix), stride)
+            });
+            rows.extend(tables::block(Addresses { source: core, border, inverse }, source, stride, job.partner));
         }
-        check_products::<T, T>("source", &source_spans, "", &[], "inverse", &inverse_spans)?;
-        if rows != self.rows {
-            not_capturing(cuda, "a matrix has moved")?;
-            self.rows.clear();
-            upload(cuda, &rows, &mut self.blocks, 0)?;
-            self.rows = rows;
-        }
-        Ok(())
+        arguments.check()?;
+        self.blocks.hold(&self.cuda, rows, "a matrix has moved")
     }
 
     /// Launches what precedes: first dampings, flags and findings. The table of blocks holds for the arguments.
@@ -120,7 +95,7 @@ impl Plan {
         let finding_count = (self.findings.len() / FINDINGS) as u32;
         let blocks = count.div_ceil(THREADS / 32);
         let mut prepare = self.cuda.stream().launch_builder(&self.prepare);
-        prepare.arg(&self.blocks).arg(&count).arg(&self.lambdas).arg(&mut self.firsts);
+        prepare.arg(&self.blocks.memory).arg(&count).arg(&self.lambdas).arg(&mut self.firsts);
         prepare.arg(&mut self.flags).arg(&flag_count).arg(&mut self.findings).arg(&finding_count);
         // SAFETY: the contract of `spd_prepare` in src/cuda/mod.rs. The table has a row for each of `count` blocks, whose
         // sources the caller has borrowed and checked; the other arrays were allocated with a row for each.

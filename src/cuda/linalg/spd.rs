@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
+use super::arguments::Arguments;
 use super::plan::{self, Plan};
 use super::tiles::{Layout, Tiles, Wanted};
 use crate::cuda::transfer::{upload, zeros};
@@ -95,7 +96,7 @@ impl<T: Real> CudaSpd<T> {
             let jobs = self.order.slice(range.clone());
             let blocks = range.len() as u32;
             let mut invert = cuda.stream().launch_builder(kernel);
-            invert.arg(&jobs).arg(&*table).arg(&*firsts);
+            invert.arg(&jobs).arg(&table.memory).arg(&*firsts);
             invert.arg(&growth).arg(&tolerance).arg(&retries).arg(&mut *reports);
             // SAFETY: the contract of `spd_inverse` in src/cuda/mod.rs. There is one block a job; jobs are rows of the table
             // whose order is that of the class; the rest is as for `spd_prepare`, which ran before on this stream.
@@ -119,8 +120,8 @@ impl<T: Real> SpdBackend<T> for CudaSpd<T> {
             return Ok(());
         }
         let cuda = self.plan.cuda.clone();
-        let mut guards = Vec::new();
-        self.plan.bind(&cuda, sources, inverses, &mut guards)?;
+        let mut arguments = Arguments::new(&cuda);
+        self.plan.bind(&mut arguments, sources, inverses)?;
         self.launch()
     }
 

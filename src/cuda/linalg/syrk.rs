@@ -2,18 +2,17 @@
 
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
+use super::arguments::Arguments;
 use super::products::{TILE_ROWS, lower_tiles, unsupported};
 use super::tables::word;
 use super::tiles::TILE_THREADS;
-use crate::backend::check_products;
-use crate::cuda::address::{read, written};
-use crate::cuda::transfer::{not_capturing, upload, uploaded, zeros};
+use crate::cuda::transfer::{Table, upload, uploaded, zeros};
 use crate::cuda::{THREADS, blocks_of, blocks_of_threads, launch_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Element};
 use crate::error::Result;
 use crate::linalg::{Gram, Inputs, RowsFrom, SyrkBackend};
-use crate::memory::{ViewMut, span};
+use crate::memory::ViewMut;
 
 /// Words of a row of the factor table. Twin of the struct in `kernels/linalg/syrk_ema.cu`.
 const FACTOR: usize = 15;
@@ -27,11 +26,9 @@ pub(crate) struct CudaSyrk {
     name: String,
     items: CudaSlice<u64>,
     item_count: u32,
-    table: CudaSlice<u64>,
+    table: Table,
     counts: CudaSlice<f64>,
     shares: CudaSlice<f64>,
-    /// The table as it was uploaded last.
-    rows: Vec<u64>,
 }
 
 impl CudaSyrk {
@@ -50,10 +47,9 @@ impl CudaSyrk {
             name,
             item_count: (items.len() / 2) as u32,
             items: uploaded(cuda, &items)?,
-            table: zeros(cuda, (FACTOR * grams.len()).max(1))?,
+            table: Table::new(cuda, FACTOR * grams.len())?,
             counts: zeros(cuda, grams.len().max(1))?,
             shares: zeros(cuda, grams.len().max(1))?,
-            rows: Vec::new(),
             cuda: cuda.clone(),
             grams,
         };
@@ -106,40 +102,30 @@ impl<E: Element> SyrkBackend<E> for CudaSyrk {
             return Ok(());
         }
         let cuda = self.cuda.clone();
-        let mut guards = Vec::new();
+        let mut arguments = Arguments::new(&cuda);
         let mut rows = Vec::with_capacity(FACTOR * self.grams.len());
-        let (mut sources, mut weight_spans, mut results) = (Vec::new(), Vec::new(), Vec::new());
         for (position, ((gram, inputs), factor)) in self.grams.iter().zip(inputs).zip(factors).enumerate() {
-            let (view, length) = match &inputs.from {
-                RowsFrom::Rows(matrix) => (&matrix.view, span(matrix.rows(), matrix.columns(), matrix.stride())),
-                RowsFrom::Patches { images, .. } => (images, Some(images.len())),
+            let from = match &inputs.from {
+                RowsFrom::Rows(matrix) => arguments.read_matrix("inputs", position, matrix),
+                RowsFrom::Patches { images, .. } => arguments.read("inputs", position, images),
             };
-            let from = read(&cuda, view, &mut guards);
-            sources.push((position, from, length.unwrap_or(usize::MAX)));
-            let weights = inputs.weights.as_ref().map(|view| read(&cuda, view, &mut guards));
-            weight_spans.extend(weights.map(|weights| (position, weights, inputs.all_rows() / inputs.positions)));
-            let to = written(&cuda, factor, &mut guards);
-            results.push((position, to, gram.elements()));
-            rows.extend(row(gram, inputs, [from, weights.unwrap_or(0), to]));
+            let weights = inputs.weights.as_ref().map_or(0, |view| arguments.read("weights", position, view));
+            let to = arguments.written("factor", position, factor);
+            rows.extend(row(gram, inputs, [from, weights, to]));
         }
-        check_products::<E, E::Real>("inputs", &sources, "weights", &weight_spans, "factor", &results)?;
-        if rows != self.rows {
-            not_capturing(&cuda, "a matrix has moved")?;
-            self.rows.clear();
-            upload(&cuda, &rows, &mut self.table, 0)?;
-            self.rows = rows;
-        }
+        arguments.check()?;
+        self.table.hold(&cuda, rows, "a matrix has moved")?;
 
         let count = self.grams.len() as u32;
         let blocks = count.div_ceil(THREADS);
         let mut begin = cuda.stream().launch_builder(&self.begin);
-        begin.arg(&self.table).arg(&count).arg(&mut self.counts).arg(&mut self.shares);
+        begin.arg(&self.table.memory).arg(&count).arg(&mut self.counts).arg(&mut self.shares);
         // SAFETY: the contract of `syrk_begin` in src/cuda/mod.rs: all arrays have a row for each of `count` factors.
         let launched = unsafe { begin.launch(blocks_of_threads(blocks)) };
         cuda.explain(launched.map(drop), || launch_of("syrk_begin", blocks))?;
 
         let mut update = cuda.stream().launch_builder(&self.update);
-        update.arg(&self.items).arg(&self.table).arg(&self.shares);
+        update.arg(&self.items).arg(&self.table.memory).arg(&self.shares);
         // SAFETY: the contract of `syrk_ema` in src/cuda/mod.rs: a block an item; the table's rows name what the caller has
         // borrowed and checked, and the shares were written before on this stream.
         let launched = unsafe { update.launch(blocks_of(self.item_count, TILE_THREADS)) };

@@ -6,7 +6,7 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 use super::plan::{self, Plan};
 use super::products::TILE_ROWS;
 use super::tables::{ITEM, TILES, word};
-use crate::cuda::transfer::{upload, zeros};
+use crate::cuda::transfer::{uploaded, zeros};
 use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::Real;
@@ -125,17 +125,13 @@ impl<T: Real> Tiles<T> {
         let processors = cuda.explain(processors, || "query of the multiprocessors".to_owned())?;
         let words = layout.interleaved();
         let item_count = words.len() / ITEM;
-        let mut items = zeros(cuda, words.len())?;
-        upload(cuda, &words, &mut items, 0)?;
-        let mut table = zeros(cuda, layout.table.len())?;
-        upload(cuda, &layout.table, &mut table, 0)?;
         Ok(Self {
             kernel,
             name,
-            items,
+            items: uploaded(cuda, &words)?,
             item_count: item_count as u32,
             grid: item_count.min(processors as usize * AT_ONCE) as u32,
-            table,
+            table: uploaded(cuda, &layout.table)?,
             workspace: zeros(cuda, layout.elements)?,
             partials: zeros(cuda, layout.partials)?,
             kept: zeros(cuda, layout.order.len())?,
@@ -147,7 +143,7 @@ impl<T: Real> Tiles<T> {
         let Plan { cuda, settings, blocks, firsts, flags, findings, reports, .. } = plan;
         let SpdSettings { growth, tolerance, retries } = *settings;
         let mut work = cuda.stream().launch_builder(&self.kernel);
-        work.arg(&self.items).arg(&self.item_count).arg(&self.table).arg(&*blocks).arg(&*firsts);
+        work.arg(&self.items).arg(&self.item_count).arg(&self.table).arg(&blocks.memory).arg(&*firsts);
         work.arg(&growth).arg(&tolerance).arg(&retries).arg(&mut self.workspace).arg(flags);
         work.arg(&mut self.partials).arg(findings).arg(reports).arg(&mut self.kept);
         // SAFETY: the contract of `spd_tiles` in src/cuda/mod.rs. Items and the table of tiles were made by `Layout`, which
