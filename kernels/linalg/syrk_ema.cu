@@ -21,6 +21,39 @@ extern "C" __device__ const uint32_t syrk_ema_layout[4] = {
     sizeof(SyrkFactor), sizeof(SyrkItem), TILE_THREADS, TILE<f32>,
 };
 
+// An element of the inputs' rows or of their patches.
+template <class E> __device__ f32 input(const SyrkFactor& of, uint64_t row, uint32_t column) {
+    const E* const inputs = reinterpret_cast<const E*>(of.inputs);
+    if (!of.is_patches) {
+        return widen(inputs[row * of.stride + column]);
+    }
+    // Row (image, y, x) and column (channel, down, right) of the patches, images [channels×height×width].
+    const uint32_t window = of.kernel[0] * of.kernel[1];
+    const uint32_t channel = column / window, down = column % window / of.kernel[1], right = column % of.kernel[1];
+    const uint64_t image = row / (of.out_height * of.out_width);
+    const uint32_t place = row % (of.out_height * of.out_width);
+    // Above and left of the image they wrap around, beyond its height and width.
+    const uint32_t y = place / of.out_width * of.step[0] + down * of.dilation[0] - of.padding[0];
+    const uint32_t x = place % of.out_width * of.step[1] + right * of.dilation[1] - of.padding[1];
+    if (y >= of.height || x >= of.width) {
+        return 0.0f;
+    }
+    return widen(inputs[((image * of.channels + channel) * of.height + y) * of.width + x]);
+}
+
+// An element of a row of the sum. Not inlined: the readers of packs would repeat it too often.
+template <class E> __device__ __noinline__ f32 feature(const SyrkFactor& of, uint32_t row, uint32_t column) {
+    f32 sum = 0.0f;
+    if (column < of.features) {
+        for (uint32_t position = 0; position < of.positions; position++) {
+            sum += input<E>(of, uint64_t(row) * of.positions + position, column);
+        }
+    } else if (column == of.features && of.bias) {
+        sum = f32(of.positions);
+    }
+    return sum;
+}
+
 // The rows x_n, from inputs of type E.
 template <class E> struct Inputs {
     const SyrkFactor& of;
@@ -42,15 +75,7 @@ template <class E> struct Inputs {
         } else {
             #pragma unroll
             for (int k = 0; k < 4; k++) {
-                if (column + k < of.features) {
-                    f32 sum = 0.0f;
-                    for (uint32_t position = 0; position < of.positions; position++) {
-                        sum += at(inputs, uint64_t(row) * of.positions + position, column + k);
-                    }
-                    pack.element[k] = sum;
-                } else if (column + k == of.features && of.bias) {
-                    pack.element[k] = f32(of.positions);
-                }
+                pack.element[k] = feature<E>(of, row, column + k);
             }
         }
         if (weighted && of.weights != 0) {
@@ -61,24 +86,6 @@ template <class E> struct Inputs {
             }
         }
         return pack;
-    }
-
-    __device__ f32 at(const E* inputs, uint64_t row, uint32_t column) const {
-        if (!of.is_patches) {
-            return widen(inputs[row * of.stride + column]);
-        }
-        // Row (image, y, x) and column (channel, down, right) of the patches, images [channels×height×width].
-        const uint32_t window = of.kernel[0] * of.kernel[1];
-        const uint32_t channel = column / window, down = column % window / of.kernel[1], right = column % of.kernel[1];
-        const uint64_t image = row / (of.out_height * of.out_width);
-        const uint32_t place = row % (of.out_height * of.out_width);
-        // Above and left of the image they wrap around, beyond its height and width.
-        const uint32_t y = place / of.out_width * of.step[0] + down * of.dilation[0] - of.padding[0];
-        const uint32_t x = place % of.out_width * of.step[1] + right * of.dilation[1] - of.padding[1];
-        if (y >= of.height || x >= of.width) {
-            return 0.0f;
-        }
-        return widen(inputs[((image * of.channels + channel) * of.height + y) * of.width + x]);
     }
 };
 
