@@ -65,6 +65,30 @@
 //! | | factor (the third) | 1 f64 | 8 | read |
 //! | `kron_clip` | sums | their number, u32, as above | 8 | read |
 //! | (1 block) | clip, factor | 2 f64, 1 f64 | 8 | read, written |
+//! | `reduce_tiles_f32` (1 | items | rows of 16 bytes, one a launch's block | 4 | read |
+//! | block of 64 an item), | reductions | a row of 56 bytes for every one that an item names | 8 | read |
+//! | `reduce_power_f32` | workspace (the second) | two vectors of f32 where a row says | 4 | read, written |
+//! | (1 of 256 an item) | partials | f64 where a row says: its count, twice as many of a largest eigenvalue | 8 | read, written |
+//! | `reduce_sums` (1 block | reductions, partials | as above, after the others | 8 | read |
+//! | of 256 a reduction) | results | an f64 a reduction | 8 | written |
+//! | `poly_product_f32` | items | rows of 16 bytes, one a launch's block | 4 | read |
+//! | (1 block of 64 an item) | products | a row of 88 bytes for every one that an item names | 8 | read |
+//! | | step, matrices, tolerance | u32, u32, f32 | | |
+//! | | workspace | the matrices that rows name, filled up to tiles; none is read and written in one launch | 16 | read, written |
+//! | | errors | a u32 for every matrix and step until this one, zero before | 4 | read, written |
+//! | `polar_load_f32`, | items | as above | 4 | read |
+//! | `polar_store_f32` | matrices | a row of 64 bytes for every one that an item names | 8 | read |
+//! | (1 block of 64 an item) | norms, factor, ε, kind | an f64 a matrix, f64, f64, u32 (the first) | 8 | read |
+//! | | workspace | the matrices that rows name | 16 | written, read by the second |
+//! | `root_load_f32`, | items | as above, tiles on and below the diagonal | 4 | read |
+//! | `root_begin_f32`, | roots, block table, firsts | a row of 56 bytes, one of 48 and two f64 for every block, after `spd_prepare` | 8 | read |
+//! | `root_finish_f32` | tolerance (the first) | f64 | | |
+//! | (1 block of 64 an item) | numbers (the others) | f64: a norm of every block, and what rows of roots name | 8 | read |
+//! | | findings (but the second) | two u64 for every block, after `spd_prepare` | 8 | read, written by the first |
+//! | | errors, blocks, steps, | as above; u32, u32, f32, f32 (the last) | 4 | read |
+//! | | tolerance, acceptance | | | |
+//! | | workspace | the matrices that rows of roots name | 16 | read, written |
+//! | | reports (the last) | a row of 40 bytes for every block | 8 | written |
 //! | `jacobi_<T>`, | jobs | rows of the table, one a launch's block | 4 | read |
 //! | `jacobi_workspace_<T>` | table | m rows of 64 bytes | 8 | read |
 //! | (1 block a job, of 32 to | tolerance, sweeps | f64, u32 | | |
@@ -83,6 +107,10 @@
 //! A row of the factor table names inputs \[rows·positions×features\], or images, which are read, weights, where there are any, of
 //! which as many are read as there are rows, and a packed factor, which is read and written. A row of the layer table names two
 //! inverses and a gradient, which are read, and a direction, which is written; items of a layer are the tiles of its gradient.
+//!
+//! A row of the reductions names one matrix, or two of the same size, whose rows lie a stride apart; of a matrix that is made
+//! orthogonal, one that is read and one that is written, of the same size. A row of the products names places of the workspace
+//! where whole tiles fit, both factors as many rows deep as it says and, filled up with zeros, as deep as 16 divides.
 //!
 //! A row of the tensor table that has a gradient names arrays of `length` elements each: parameter (read, written),
 //! gradient (read), A state arrays (read, written) unless it is flagged stateless, and where their addresses are not 0 the

@@ -5,6 +5,9 @@
 //! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
 //! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
 //! * [`SpdFactor`]: their Cholesky factors, kept, and solutions for any numbers of right-hand sides.
+//! * [`InverseRoot`]: inverse p-th roots of such blocks, as Shampoo needs them.
+//! * [`PolarFactor`]: matrices made orthogonal by Newton-Schulz iterations, as Muon steps with them.
+//! * [`Reductions`]: traces, inner products, norms and greatest eigenvalues.
 //! * [`Symmetric`]: how such a block lies in memory: whole, its lower half, or packed.
 //!
 //! A call is deterministic: a block gets the same bits in any list and at any place of it, run after run. Devices agree within
@@ -19,7 +22,10 @@ mod blocks;
 mod eigh;
 mod factor;
 mod kron;
+mod polar;
+mod reduce;
 mod report;
+mod root;
 mod spd;
 mod symmetric;
 mod syrk;
@@ -32,7 +38,13 @@ pub(crate) use factor::FactorBackend;
 pub use factor::SpdFactor;
 pub(crate) use kron::KronBackend;
 pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
+pub(crate) use polar::PolarBackend;
+pub use polar::{PolarFactor, PolarNorm, PolarSettings};
+pub(crate) use reduce::ReduceBackend;
+pub use reduce::{Operand, Reduction, Reductions};
 pub use report::{Report, Status};
+pub use root::{InverseRoot, RootBlock, RootReport, RootSettings, RootStatus};
+pub(crate) use root::{RootBackend, goes_on};
 pub(crate) use spd::SpdBackend;
 pub use spd::SpdInverse;
 pub(crate) use symmetric::Form;

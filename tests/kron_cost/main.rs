@@ -9,6 +9,7 @@ mod factors;
 mod inverses;
 #[path = "../kron/matrices.rs"]
 mod matrices;
+mod polynomials;
 mod products;
 
 use gradus::Device;

@@ -1,7 +1,8 @@
 //! Rows of the tables that the kernels in `kernels/linalg` read. Twins of the structs there.
 
+use super::poly::ROOT_REPORT;
 use crate::element::Real;
-use crate::linalg::{EighReport, EighStatus, Form, Report, Status, Symmetric};
+use crate::linalg::{EighReport, EighStatus, Form, Report, RootReport, RootStatus, Status, Symmetric};
 
 /// Words of a row of the block table.
 pub(super) const BLOCK: usize = 6;
@@ -93,4 +94,24 @@ pub(super) fn eigh_report(words: &[u64; EIGH_REPORT]) -> EighReport {
         other => unreachable!("a report of status {other}"),
     };
     EighReport { status, sweeps: (state >> 32) as u32 }
+}
+
+/// What the words of a report on a root say.
+pub(super) fn root_report(words: &[u64; ROOT_REPORT]) -> RootReport {
+    let [damping, largest, value, state, place] = *words;
+    let value = f64::from_bits(value);
+    let (row, column) = (place as u32, (place >> 32) as u32);
+    let status = match state as u32 {
+        0 => RootStatus::Found { error: value },
+        1 => RootStatus::NotConverged { error: value },
+        2 => RootStatus::NotFinite { row, column, value },
+        3 => RootStatus::Asymmetric { row, column, difference: value },
+        other => unreachable!("a report of status {other}"),
+    };
+    RootReport {
+        status,
+        damping: f64::from_bits(damping),
+        largest_eigenvalue: f64::from_bits(largest),
+        steps: (state >> 32) as u32,
+    }
 }
