@@ -45,6 +45,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("syrk_ema", "linalg/syrk_ema.cu"),
     ("kron_apply", "linalg/kron_apply.cu"),
     ("spd_solve", "linalg/spd_solve.cu"),
+    ("spd_warm", "linalg/spd_warm.cu"),
 ];
 
 /// Methods that step several copies of a tensor, each with the file under `kernels/` that has a kernel of every pair.

@@ -129,3 +129,43 @@ template <class T> struct MatrixColumns {
         return pack;
     }
 };
+
+// Stores 8×8 elements of a symmetric matrix, and their mirror image, where whole tiles have room.
+__device__ inline void store_both(f32* matrix, uint64_t stride, uint32_t top, uint32_t left, const TileMicro<f32>& d) {
+    constexpr int M = MICRO<f32>;
+    #pragma unroll
+    for (int r = 0; r < M; r++) {
+        write_vectors(matrix + (top + r) * stride + left, d.at[r]);
+    }
+    if (top != left) {
+        #pragma unroll
+        for (int c = 0; c < M; c++) {
+            f32 values[M];
+            column(d, c, values);
+            write_vectors(matrix + (left + c) * stride + top, values);
+        }
+    }
+}
+
+// The same of 8×8 elements from (8·ti, 8·tj) on, of which those above the diagonal mean nothing; times a sign, and zeros beyond
+// the order.
+__device__ inline void store_lower(f32* matrix, uint64_t stride, uint32_t order, uint32_t ti, uint32_t tj, f32 sign,
+                                   TileMicro<f32>& d) {
+    constexpr int M = MICRO<f32>;
+    #pragma unroll
+    for (int r = 0; r < M; r++) {
+        #pragma unroll
+        for (int c = 0; c < M; c++) {
+            const bool inside = ti * M + r < order && tj * M + c < order;
+            d.at[r][c] = select(inside, sign * d.at[r][c], 0.0f);
+        }
+    }
+    #pragma unroll
+    for (int r = 0; r < M; r++) {
+        #pragma unroll
+        for (int c = r + 1; c < M; c++) {
+            d.at[r][c] = select(ti == tj, d.at[c][r], d.at[r][c]);
+        }
+    }
+    store_both(matrix, stride, ti * M, tj * M, d);
+}

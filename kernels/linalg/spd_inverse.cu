@@ -32,7 +32,10 @@ __device__ inline void place_in_triangle(uint32_t thread, uint32_t tiles, uint32
 
 template <class T, int M, int TILES>
 __device__ void invert(const uint32_t* jobs, const SpdBlock* blocks, const Damped* firsts, const SpdSettings& settings,
-                       SpdReport* reports) {
+                       SpdReport* reports, const uint32_t* done) {
+    if (done != nullptr && done[jobs[blockIdx.x]] != 0) {
+        return;
+    }
     __shared__ SweepMemory<T, M, TILES> memory;
     __shared__ Findings findings;
     __shared__ SpdBlock block;
@@ -112,8 +115,9 @@ __device__ void invert(const uint32_t* jobs, const SpdBlock* blocks, const Dampe
     static_assert(TILES * (TILES + 1) / 2 <= THREADS);                                                            \
     extern "C" __global__ void __launch_bounds__(THREADS, AT_ONCE)                                                \
     spd_inverse_##T##_##M##x##TILES(const uint32_t* jobs, const SpdBlock* blocks, const Damped* firsts,           \
-                                    double growth, double tolerance, uint32_t retries, SpdReport* reports) {      \
-        invert<T, M, TILES>(jobs, blocks, firsts, {growth, tolerance, retries}, reports);                         \
+                                    double growth, double tolerance, uint32_t retries, SpdReport* reports,        \
+                                    const uint32_t* done) {                                                       \
+        invert<T, M, TILES>(jobs, blocks, firsts, {growth, tolerance, retries}, reports, done);                   \
     }
 KERNEL(f32, 4, 8, 64, 16)
 KERNEL(f32, 8, 8, 64, 8)

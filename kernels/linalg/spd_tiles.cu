@@ -46,13 +46,14 @@ template <class T> struct Tables {
     Findings* findings;
     SpdReport* reports;
     uint32_t* kept;  // a word for every row of tiles
+    const uint32_t* done;  // null, or not zero of blocks that need nothing
 };
 
 // What the threads of a block know of the item they work on.
 struct Shared {
     SpdTiles tiles;
     Item item;
-    uint32_t attempt, go;
+    uint32_t attempt, go, is_done;
 };
 
 template <class T> struct FactorMemory {
@@ -398,12 +399,15 @@ __device__ void work(const Tables<T>& tables, uint32_t item_count, const SpdSett
                 tiles.factor = tiles.inverse;
             }
             shared.tiles = tiles;
+            shared.is_done = tables.done != nullptr && tables.done[tiles.block] != 0;
         }
         __syncthreads();
         if (shared.attempt > settings.retries) {
             return;
         }
-        worker.run();
+        if (!shared.is_done) {
+            worker.run();
+        }
         __syncthreads();
     }
 }
@@ -412,8 +416,10 @@ __device__ void work(const Tables<T>& tables, uint32_t item_count, const SpdSett
     extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)                                                         \
     spd_tiles_##T(const Item* items, uint32_t item_count, const SpdTiles* tiles, const SpdBlock* blocks,                  \
                   const Damped* firsts, double growth, double tolerance, uint32_t retries, T* workspace,                  \
-                  uint32_t* flags, double* partials, Findings* findings, SpdReport* reports, uint32_t* kept) {            \
-        const Tables<T> tables = {items, tiles, blocks, firsts, workspace, flags, partials, findings, reports, kept};     \
+                  uint32_t* flags, double* partials, Findings* findings, SpdReport* reports, uint32_t* kept,              \
+                  const uint32_t* done) {                                                                                 \
+        const Tables<T> tables = {items, tiles, blocks, firsts, workspace, flags, partials, findings, reports, kept,      \
+                                  done};                                                                                  \
         work(tables, item_count, {growth, tolerance, retries});                                                           \
     }
 KERNEL(f32) KERNEL(f64)

@@ -9,10 +9,11 @@
 
 constexpr uint32_t SYMMETRIC = 1;  // only items on and below the diagonal
 constexpr uint32_t WATCHED = 2;    // the result should become the identity
+constexpr uint32_t TURNED = 4;     // the transpose is stored as well
 
 struct PolyProduct {
     uint64_t left, right, addend;  // elements of the workspace where L, R and D begin
-    uint64_t to, transposed;       // where C begins, and Cᵀ
+    uint64_t to, transposed;       // where C begins, and Cᵀ where it is wanted
     uint32_t rows;                 // of L and R
     uint32_t left_stride, right_stride, to_stride, transposed_stride;  // D lies as C does
     f32 alpha, beta, gamma;
@@ -139,7 +140,7 @@ poly_product_f32(const PolyItem* items, const PolyProduct* products, uint32_t st
         for (int r = 0; r < M; r++) {
             write_vectors(workspace + own.to + uint64_t(top + r) * own.to_stride + left, d.at[r]);
         }
-        if (!on_diagonal) {
+        if (!on_diagonal && (own.kind & TURNED) != 0) {
             #pragma unroll
             for (int c = 0; c < M; c++) {
                 f32 values[M];
@@ -235,23 +236,6 @@ __device__ inline void begin(const PolyItem* items, const Root* roots, const Spd
     __syncthreads();
 }
 
-// Stores 8×8 elements of a symmetric matrix in the workspace, and their mirror image.
-__device__ inline void store_both(f32* matrix, uint32_t stride, uint32_t top, uint32_t left, const TileMicro<f32>& d) {
-    constexpr int M = MICRO<f32>;
-    #pragma unroll
-    for (int r = 0; r < M; r++) {
-        write_vectors(matrix + uint64_t(top + r) * stride + left, d.at[r]);
-    }
-    if (top != left) {
-        #pragma unroll
-        for (int c = 0; c < M; c++) {
-            f32 values[M];
-            column(d, c, values);
-            write_vectors(matrix + uint64_t(left + c) * stride + top, values);
-        }
-    }
-}
-
 // Copies a tile of a source into the workspace, and looks for faults.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
 root_load_f32(const PolyItem* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, double tolerance,
@@ -273,22 +257,7 @@ root_load_f32(const PolyItem* items, const Root* roots, const SpdBlock* blocks, 
             source.template find<M>(ti, tj, bound, findings[memory.item.product]);
         }
     }
-    #pragma unroll
-    for (int r = 0; r < M; r++) {
-        #pragma unroll
-        for (int c = 0; c < M; c++) {
-            const bool inside = ti * M + r < order && tj * M + c < order;
-            d.at[r][c] = select(inside, -d.at[r][c], 0.0f);
-        }
-    }
-    #pragma unroll
-    for (int r = 0; r < M; r++) {
-        #pragma unroll
-        for (int c = r + 1; c < M; c++) {
-            d.at[r][c] = select(ti == tj, d.at[c][r], d.at[r][c]);
-        }
-    }
-    store_both(workspace + memory.root.powers[0], memory.root.stride, ti * M, tj * M, d);
+    store_lower(workspace + memory.root.powers[0], memory.root.stride, order, ti, tj, -1.0f, d);
 }
 
 // The largest eigenvalue, 0 where nobody asks for it, and what is added to the diagonal.

@@ -39,6 +39,7 @@
 //! | (1 block a job) | block table, firsts | as above, after `spd_prepare` | 8 | read |
 //! | | growth, tolerance, retries | f64, f64, u32 | | |
 //! | | reports | b rows of 48 bytes | 8 | written |
+//! | | done | null, or b u32: where not 0 nothing is done | 4 | read |
 //! | `spd_tiles_<T>` | items | their number, u32, rows of 16 bytes | 8 | read |
 //! | (any number of | tiles | a row of 40 bytes for every one that an item names | 8 | read |
 //! | blocks of 64) | block table, firsts | as above | 8 | read |
@@ -47,6 +48,7 @@
 //! | | flags, partials, findings | the ranges that the rows of tiles name, flags and findings after `spd_prepare` | 8 | read, written |
 //! | | reports | as above | 8 | written |
 //! | | kept | a u32 for every row of tiles that wants no inverse | 4 | read, written |
+//! | | done | as above | 4 | read |
 //! | `spd_solve_<T>` | sides | their number, u32, rows of 32 bytes | 8 | read |
 //! | (64 threads a strip | tiles | a row of 40 bytes for every one of them | 8 | read |
 //! | of the sides) | workspace | the tiles that the rows of tiles name, after `spd_tiles` | 16 | read |
@@ -89,6 +91,16 @@
 //! | | tolerance, acceptance | | | |
 //! | | workspace | the matrices that rows of roots name | 16 | read, written |
 //! | | reports (the last) | a row of 40 bytes for every block | 8 | written |
+//! | `warm_load_f32`, | items | as above, tiles on and below the diagonal | 4 | read |
+//! | `warm_store_f32` | warm, block table, firsts | a row of 32 bytes, one of 48 and two f64 for every block, after `spd_prepare` | 8 | read |
+//! | (1 block of 64 an item) | tolerance (the first) | f64 | | |
+//! | | done (the second) | a u32 for every block | 4 | read |
+//! | | workspace | the matrices that rows of warm name | 16 | written, read by the second |
+//! | `warm_verdict` | block table, firsts | as above, count of them u32 | 8 | read |
+//! | (1 thread a block) | step, steps, tolerance | u32, u32, f64 | | |
+//! | | numbers | two f64 for every block | 8 | read |
+//! | | states, residuals, done, | f32, f64, u32 and 48 bytes for every block | 8 | read, written |
+//! | | reports | | | |
 //! | `jacobi_<T>`, | jobs | rows of the table, one a launch's block | 4 | read |
 //! | `jacobi_workspace_<T>` | table | m rows of 64 bytes | 8 | read |
 //! | (1 block a job, of 32 to | tolerance, sweeps | f64, u32 | | |

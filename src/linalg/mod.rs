@@ -46,7 +46,7 @@ pub use report::{Report, Status};
 pub use root::{InverseRoot, RootBlock, RootReport, RootSettings, RootStatus};
 pub(crate) use root::{RootBackend, goes_on};
 pub(crate) use spd::SpdBackend;
-pub use spd::SpdInverse;
+pub use spd::{SpdInverse, WarmStart};
 pub(crate) use symmetric::Form;
 pub use symmetric::Symmetric;
 pub use syrk::{Convolution, Gram, Inputs, SyrkEma};

@@ -10,11 +10,14 @@ pub struct Report {
     pub damping: f64,
     /// Attempts after the first, each with more damping.
     pub retries: u32,
-    /// `ln det(A + damping·1)`; NaN where the block was not.
+    /// `ln det(A + damping·1)`; NaN where the block was not, or was refined.
     pub log_determinant: f64,
     /// The smallest pivot, a squared diagonal element of the Cholesky factor: at least the smallest eigenvalue of
-    /// `A + damping·1`. NaN where the block was not.
+    /// `A + damping·1`. NaN where the block was not, or was refined.
     pub smallest_pivot: f64,
+    /// `‖1 - (A + damping·1)·X‖_F / √n` of the inverse X, where it was refined from the one before, without pivots: see
+    /// [`WarmStart`](super::WarmStart).
+    pub residual: Option<f64>,
 }
 
 impl Report {

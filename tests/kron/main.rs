@@ -12,3 +12,4 @@ mod reduce;
 mod root;
 mod solve;
 mod spd;
+mod warm;

@@ -2,8 +2,8 @@
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::linalg::{
-    InverseRoot, Operand, PolarFactor, PolarSettings, Reduction, Reductions, RootBlock, RootReport, RootSettings,
-    Symmetric,
+    Block, InverseRoot, Operand, PolarFactor, PolarSettings, Reduction, Reductions, RootBlock, RootReport,
+    RootSettings, SpdInverse, SpdSettings, Symmetric, WarmStart,
 };
 use gradus::{Buffer, Device, MatMut, MatRef};
 
@@ -12,9 +12,9 @@ use softcuda::machine::Options;
 
 use crate::common::data::{Numbers, seed};
 use crate::common::software::{alone, untracked};
-use crate::device;
 use crate::matrices::Square;
 use crate::products::{check_host, check_work, second};
+use crate::{device, executed};
 
 fn matrix(device: &Device, elements: usize, numbers: &mut Numbers) -> Buffer<f32> {
     let elements: Vec<f32> = (0..elements).map(|_| numbers.normal() as f32).collect();
@@ -74,6 +74,61 @@ fn roots_are_as_many_launches_as_their_steps_and_mostly_multiplication() {
     // The first step has three products, the second four.
     check_work(&report, product, 7.0 * (ORDER * ORDER * (ORDER + 1) / 2) as f64);
     assert_eq!(plan.reports().unwrap()[0].steps, 2);
+}
+
+/// What precedes the inversion is products; where that certifies an inverse, the inversion is not made.
+#[test]
+fn a_warm_start_is_products_and_saves_the_inversion() {
+    let Some(alone) = alone() else { return };
+    const ORDERS: [usize; 2] = [512, 100];
+    let device = device();
+    let mut numbers = Numbers::new(seed());
+    let mut matrix = |order| Square::with_condition(order, 20.0, &mut numbers);
+    let (first, second) = (ORDERS.map(&mut matrix), ORDERS.map(&mut matrix));
+    let mixed = |share: f64| -> Vec<Buffer<f32>> {
+        let mix = |(x, y): (&Square, &Square)| -> Vec<f32> {
+            x.at.iter().zip(&y.at).map(|(x, y)| ((1.0 - share) * x + share * y) as f32).collect()
+        };
+        first.iter().zip(&second).map(|pair| Buffer::from_slice(&device, &mix(pair)).unwrap()).collect()
+    };
+    let blocks = ORDERS.map(|order| Block::new(order, 0.05));
+    let warm = WarmStart { steps: 1, tolerance: 0.005 };
+    let mut plan = SpdInverse::<f32>::with_warm_start(&device, &blocks, SpdSettings::default(), warm).unwrap();
+    let mut inverses = ORDERS.map(|order| Buffer::<f32>::zeros(&device, order * order).unwrap());
+    let mut sources = mixed(0.0);
+    let mut invert = |sources: &[Buffer<f32>]| {
+        let source = |(source, order): (_, usize)| {
+            let source: &Buffer<f32> = source;
+            Symmetric::full(MatRef::new(source.view(), order, order).unwrap()).unwrap()
+        };
+        let target = |(to, order): (_, usize)| {
+            let to: &mut Buffer<f32> = to;
+            MatMut::new(to.view_mut(), order, order).unwrap()
+        };
+        let sources: Vec<_> = sources.iter().zip(ORDERS).map(source).collect();
+        plan.invert(&sources, &mut inverses.iter_mut().zip(ORDERS).map(target).collect::<Vec<_>>()).unwrap();
+    };
+    invert(&sources);
+    for (source, moved) in sources.iter_mut().zip(mixed(0.02)) {
+        source.write(&moved.to_vec().unwrap()).unwrap();
+    }
+    alone.driver.reset();
+    invert(&sources);
+    assert_eq!(alone.driver.take_fault(), None);
+    let report = alone.driver.report();
+    let product = "poly_product_f32";
+    let round = [product, "reduce_tiles_f32", "reduce_sums", "warm_verdict"];
+    let begin = ["spd_prepare_f32", "warm_load_f32"];
+    let end = ["warm_store_f32", "spd_inverse_f32_8x16", "spd_tiles_f32"];
+    check_host(&report, &[&begin[..], &round, &[product], &round, &end].concat());
+    let reports = plan.reports().unwrap();
+    assert!(reports.iter().all(|report| report.residual.is_some_and(|residual| residual > 0.0)), "{reports:?}");
+    // Two products in full and one by halves.
+    let of_order = |order: usize| (2 * order.pow(3) + order * order * (order + 1) / 2) as f64;
+    check_work(&report, product, ORDERS.map(of_order).iter().sum());
+    let work = |kernel: &str| executed(&report.kernels[kernel]);
+    let idle = work("spd_inverse_f32_8x16") + work("spd_tiles_f32");
+    assert!(idle < work(product) / 100, "{idle} instructions for nothing");
 }
 
 /// Roots, factors and numbers of one list of matrices, and where they go.

@@ -65,7 +65,7 @@ impl<T: Real> FactorBackend<T> for CpuFactor<T> {
     }
 
     fn factor(&mut self, sources: &[Symmetric<'_, T>]) -> Result<()> {
-        self.plan.call(sources, self.kept.iter_mut(), |kept, order, scratch, _| {
+        self.plan.call(sources, self.kept.iter_mut(), &[], |kept, order, scratch, _| {
             kept.factor.copy_from_slice(&scratch.factor[..order * order]);
             kept.is_made = true;
         });

@@ -13,6 +13,7 @@ mod source;
 mod spd;
 mod square;
 mod syrk;
+mod warm;
 
 pub(crate) use eigh::CpuEigh;
 pub(crate) use factor::CpuFactor;

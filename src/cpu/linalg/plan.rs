@@ -20,7 +20,7 @@ const WORTH_ALL_THREADS: usize = 1024;
 pub(super) struct Plan<T: Real> {
     pub(super) cpu: Cpu,
     pub(super) jobs: Vec<Job>,
-    settings: SpdSettings,
+    pub(super) settings: SpdSettings,
     pub(super) lambdas: Vec<f64>,
     pub(super) reports: Vec<Report>,
     /// What threads work with; as many as have worked at once.
@@ -55,26 +55,34 @@ struct Task<'a, T, W> {
 
 impl<T: Real> Plan<T> {
     pub(super) fn new(cpu: Cpu, jobs: Vec<Job>, settings: SpdSettings) -> Self {
-        let untried =
-            Report { status: Status::Inverted, damping: 0.0, retries: 0, log_determinant: 0.0, smallest_pivot: 0.0 };
+        let untried = Report {
+            status: Status::Inverted,
+            damping: 0.0,
+            retries: 0,
+            log_determinant: 0.0,
+            smallest_pivot: 0.0,
+            residual: None,
+        };
         Self { cpu, reports: vec![untried; jobs.len()], jobs, settings, lambdas: Vec::new(), scratch: Mutex::default() }
     }
 
     /// Factors every source and reports of it. Where that succeeds, `finish` gets the target of the block, memory in which the
-    /// factor stands \[order×order\] by columns, its upper half anything, and what faer may use.
+    /// factor stands \[order×order\] by columns, its upper half anything, and what faer may use. Blocks that have a report in
+    /// `done`, which is as long as the list or empty, need nothing.
     pub(super) fn call<W: Send>(
         &mut self,
         sources: &[Symmetric<'_, T>],
         targets: impl Iterator<Item = W>,
+        done: &[Option<Report>],
         finish: impl Fn(W, usize, &mut Scratch<T>, Par) + Sync,
     ) {
         let sources: Vec<Source<'_, T>> = sources.iter().map(Source::new).collect();
-        let means: Vec<f64> = sources.iter().map(Source::mean_diagonal).collect();
-        let dampings = self.dampings(&means);
+        let (means, dampings) = self.dampings(&sources);
         let tasks = sources.into_iter().zip(targets).zip(means).zip(dampings);
         let mut tasks: Vec<(usize, Task<'_, T, W>)> = tasks
             .map(|(((source, target), mean), damping)| Task { source, mean, damping, target })
             .enumerate()
+            .filter(|(position, _)| done.get(*position).is_none_or(Option::is_none))
             .collect();
         // The longest first, so that no thread begins one when the others end.
         tasks.sort_by_key(|(_, task)| std::cmp::Reverse(task.source.order));
@@ -88,12 +96,15 @@ impl<T: Real> Plan<T> {
         reports.extend(tasks.into_iter().map(|(position, task)| (position, self.work(task, &finish, all))));
         let side_by_side = rest.into_par_iter().with_max_len(1);
         reports.par_extend(side_by_side.map(|(position, task)| (position, self.work(task, &finish, Par::Seq))));
-        for (position, report) in reports {
+        let done = done.iter().enumerate().filter_map(|(position, report)| report.map(|report| (position, report)));
+        for (position, report) in reports.into_iter().chain(done) {
             self.reports[position] = report;
         }
     }
 
-    fn dampings(&self, means: &[f64]) -> Vec<f64> {
+    /// The mean diagonals of all blocks, and what they are damped with at first.
+    pub(super) fn dampings(&self, sources: &[Source<'_, T>]) -> (Vec<f64>, Vec<f64>) {
+        let means: Vec<f64> = sources.iter().map(Source::mean_diagonal).collect();
         let damping = |(position, (job, lambda)): (usize, (&Job, &f64))| {
             if job.partner == position {
                 return *lambda;
@@ -101,7 +112,8 @@ impl<T: Real> Plan<T> {
             let ratio = means[position] / means[job.partner];
             lambda.sqrt() * if ratio > 0.0 && ratio.is_finite() { ratio.sqrt() } else { 1.0 }
         };
-        self.jobs.iter().zip(&self.lambdas).enumerate().map(damping).collect()
+        let dampings = self.jobs.iter().zip(&self.lambdas).enumerate().map(damping).collect();
+        (means, dampings)
     }
 
     /// Works on a block with the memory of a thread.
@@ -134,6 +146,7 @@ impl<T: Real> Plan<T> {
             retries: 0,
             log_determinant: f64::NAN,
             smallest_pivot: f64::NAN,
+            residual: None,
         };
         let bound = tolerance * mean;
         let asymmetry = source.asymmetry(self.cpu).to_f64();

@@ -6,21 +6,24 @@ use faer::{MatMut as FaerMut, MatRef as FaerRef};
 
 use super::memory::slice_mut;
 use super::plan::Plan;
+use super::source::Source;
 use super::square::MirrorUpper;
+use super::warm::CpuWarm;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;
-use crate::linalg::{Job, Report, SpdBackend, SpdSettings, Symmetric};
+use crate::linalg::{Job, Report, SpdBackend, SpdSettings, Symmetric, WarmStart};
 use crate::memory::MatMut;
 
 /// The blocks of a plan on the CPU.
 pub(crate) struct CpuSpd<T: Real> {
     plan: Plan<T>,
+    warm: Option<CpuWarm<T>>,
 }
 
 impl<T: Real> CpuSpd<T> {
-    pub(crate) fn new(cpu: Cpu, jobs: Vec<Job>, settings: SpdSettings) -> Self {
-        Self { plan: Plan::new(cpu, jobs, settings) }
+    pub(crate) fn new(cpu: Cpu, jobs: Vec<Job>, settings: SpdSettings, warm: Option<WarmStart>) -> Self {
+        Self { warm: warm.map(|warm| CpuWarm::new(cpu, &jobs, warm)), plan: Plan::new(cpu, jobs, settings) }
     }
 }
 
@@ -32,7 +35,13 @@ impl<T: Real> SpdBackend<T> for CpuSpd<T> {
 
     fn invert(&mut self, sources: &[Symmetric<'_, T>], inverses: &mut [MatMut<'_, T>]) -> Result<()> {
         let cpu = self.plan.cpu;
-        self.plan.call(sources, inverses.iter_mut(), |to, order, scratch, par| {
+        let mut done = Vec::new();
+        if let Some(warm) = &mut self.warm {
+            let sources: Vec<Source<'_, T>> = sources.iter().map(Source::new).collect();
+            let (_, dampings) = self.plan.dampings(&sources);
+            done = warm.refine(&sources, &dampings, &self.plan.settings, inverses);
+        }
+        self.plan.call(sources, inverses.iter_mut(), &done, |to, order, scratch, par| {
             let stride = to.stride();
             let elements = slice_mut(&mut to.view);
             let factor = FaerRef::from_column_major_slice(&scratch.factor[..order * order], order, order);

@@ -14,6 +14,7 @@ mod spd;
 mod syrk;
 mod tables;
 mod tiles;
+mod warm;
 
 pub(crate) use eigh::CudaEigh;
 pub(crate) use factor::CudaFactor;

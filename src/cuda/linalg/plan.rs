@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) flags: CudaSlice<u32>,
     pub(super) findings: CudaSlice<u64>,
     pub(super) reports: CudaSlice<u64>,
+    /// A word for every block that is not 0 where nothing is left to do, or a null address.
+    pub(super) done: u64,
 }
 
 /// What the layouts of all modules begin with: the sizes of rows in bytes.
@@ -58,6 +60,7 @@ impl Plan {
             flags: zeros(cuda, flags)?,
             findings: zeros(cuda, (FINDINGS * findings).max(1))?,
             reports: zeros(cuda, (REPORT * jobs.len()).max(1))?,
+            done: 0,
             jobs,
         })
     }

@@ -64,31 +64,12 @@ impl CudaPolar {
             let of_matrices = || matrices.iter().enumerate();
             listed.begin();
             for (matrix, &(tall, _, [gram, _], long, short)) in of_matrices() {
-                listed.add(&Product {
-                    factors: [tall[now]; 2],
-                    depth: long,
-                    addend: gram,
-                    to: [gram; 2],
-                    shape: [short; 2],
-                    coefficients: [1.0, 0.0, 0.0],
-                    is_symmetric: true,
-                    is_watched: false,
-                    matrix,
-                });
+                let product = Product::symmetric(matrix, short, [tall[now]; 2], gram, gram, [1.0, 0.0, 0.0]);
+                listed.add(&Product { depth: long, ..product });
             }
             listed.begin();
             for (matrix, &(_, _, [gram, polynomial], _, short)) in of_matrices() {
-                listed.add(&Product {
-                    factors: [gram; 2],
-                    depth: short,
-                    addend: gram,
-                    to: [polynomial; 2],
-                    shape: [short; 2],
-                    coefficients: [c, b, 0.0],
-                    is_symmetric: true,
-                    is_watched: false,
-                    matrix,
-                });
+                listed.add(&Product::symmetric(matrix, short, [gram; 2], gram, polynomial, [c, b, 0.0]));
             }
             listed.begin();
             for (matrix, &(tall, wide, [_, polynomial], long, short)) in of_matrices() {
@@ -96,7 +77,8 @@ impl CudaPolar {
                     factors: [wide[now], polynomial],
                     depth: short,
                     addend: tall[now],
-                    to: [tall[next], wide[next]],
+                    to: tall[next],
+                    transposed: Some(wide[next]),
                     shape: [long, short],
                     coefficients: [1.0, a, 0.0],
                     is_symmetric: false,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, PushKernelArg};
+use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, DevicePtr, PushKernelArg};
 
 use super::products::{TILE_ROWS, lower_tiles, tiles};
 use super::tables::{BLOCK, word};
@@ -47,8 +47,9 @@ pub(super) struct Product {
     pub(super) depth: usize,
     /// D, as far from row to row as C is.
     pub(super) addend: Place,
-    /// C and its transpose: one place where it is symmetric.
-    pub(super) to: [Place; 2],
+    /// C, and where its transpose goes as well: to the same place where it is symmetric.
+    pub(super) to: Place,
+    pub(super) transposed: Option<Place>,
     /// Its rows and columns.
     pub(super) shape: [usize; 2],
     /// α, β and γ.
@@ -57,6 +58,31 @@ pub(super) struct Product {
     /// Whether C should become the identity.
     pub(super) is_watched: bool,
     pub(super) matrix: usize,
+}
+
+impl Product {
+    /// A symmetric product of symmetric matrices.
+    pub(super) fn symmetric(
+        matrix: usize,
+        order: usize,
+        factors: [Place; 2],
+        addend: Place,
+        to: Place,
+        coefficients: [f64; 3],
+    ) -> Self {
+        Self {
+            factors,
+            depth: order,
+            addend,
+            to,
+            transposed: Some(to),
+            shape: [order; 2],
+            coefficients,
+            is_symmetric: true,
+            is_watched: false,
+            matrix,
+        }
+    }
 }
 
 /// Which part of a workspace is taken.
@@ -91,11 +117,13 @@ impl Listed {
 
     /// Adds a product to the launch that was begun last.
     pub(super) fn add(&mut self, product: &Product) {
-        let Product { factors: [left, right], depth, addend, to: [to, transposed], shape, coefficients, .. } = *product;
+        let Product { factors: [left, right], depth, addend, to, transposed, shape, coefficients, .. } = *product;
+        let is_turned = usize::from(transposed.is_some());
+        let transposed = transposed.unwrap_or(to);
         let position = self.rows.len() / PRODUCT;
         let [alpha, beta, gamma] = coefficients.map(|x| (x as f32).to_bits() as usize);
         let [rows, columns] = shape;
-        let kind = usize::from(product.is_symmetric) + 2 * usize::from(product.is_watched);
+        let kind = usize::from(product.is_symmetric) + 2 * usize::from(product.is_watched) + 4 * is_turned;
         self.rows.extend([left, right, addend, to, transposed].map(|place| place.first as u64));
         self.rows.extend([
             word(depth, left.stride),
@@ -135,6 +163,11 @@ pub(super) struct Step {
 }
 
 impl Poly {
+    /// The address of a place, which never changes.
+    pub(super) fn address(&self, place: Place) -> u64 {
+        self.workspace.device_ptr(self.cuda.stream()).0 + size_of::<f32>() as u64 * place.first as u64
+    }
+
     pub(super) fn new(cuda: &Cuda, listed: Listed, room: Room) -> Result<Self> {
         Ok(Self {
             kernel: modules::function(cuda, &module(cuda)?, "poly_product_f32")?,

@@ -1,6 +1,6 @@
 //! Inverse roots. Twin: `src/cpu/linalg/root.rs`.
 
-use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, PushKernelArg};
+use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arguments::Arguments;
 use super::plan::Plan;
@@ -47,16 +47,8 @@ struct Places {
 /// Lists the products of a step, in as many launches as the highest root needs; returns which launches they are.
 fn list_step(listed: &mut Listed, blocks: &[RootBlock], places: &[Places], step: usize) -> Vec<usize> {
     let (now, next) = (step % 2, (step + 1) % 2);
-    let product = |matrix: usize, factors: [Place; 2], addend: Place, to: Place, coefficients: [f64; 3]| Product {
-        factors,
-        depth: blocks[matrix].order,
-        addend,
-        to: [to; 2],
-        shape: [blocks[matrix].order; 2],
-        coefficients,
-        is_symmetric: true,
-        is_watched: false,
-        matrix,
+    let product = |matrix: usize, factors, addend, to, coefficients| {
+        Product::symmetric(matrix, blocks[matrix].order, factors, addend, to, coefficients)
     };
     let stages = |block: &RootBlock| block.root.ilog2() as usize;
     let mut launches = Vec::new();
@@ -117,9 +109,7 @@ impl CudaRoot {
         plan.set_damping(&blocks.iter().map(|block| block.damping).collect::<Vec<_>>())?;
         let mut numbers = CudaReduce::new::<T>(cuda, &numbers)?;
         let poly = Poly::new(cuda, listed, room)?;
-        // The workspace never moves.
-        let workspace = poly.workspace.device_ptr(cuda.stream()).0;
-        let of_block = |own: &Places| (workspace + 4 * own.powers[0].first as u64, own.powers[0].stride);
+        let of_block = |own: &Places| (poly.address(own.powers[0]), own.powers[0].stride);
         let relative = blocks.iter().zip(&places).filter(|(block, _)| block.relative_damping > 0.0);
         let operands = places.iter().chain(relative.map(|(_, own)| own));
         numbers.bind(operands.map(|own| (of_block(own), None)))?;

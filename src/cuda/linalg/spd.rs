@@ -7,12 +7,13 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 use super::arguments::Arguments;
 use super::plan::{self, Plan};
 use super::tiles::{Layout, Tiles, Wanted};
+use super::warm::CudaWarm;
 use crate::cuda::transfer::{upload, zeros};
 use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
-use crate::linalg::{Job, Report, SpdBackend, SpdSettings, Symmetric};
+use crate::linalg::{Job, Report, SpdBackend, SpdSettings, Symmetric, WarmStart};
 use crate::memory::MatMut;
 
 /// A size class of blocks that are inverted in registers: a thread holds M×M elements.
@@ -49,6 +50,7 @@ pub(crate) struct CudaSpd<T: Real> {
     order: CudaSlice<u32>,
     /// Of the larger blocks.
     tiles: Option<Tiles<T>>,
+    warm: Option<CudaWarm>,
 }
 
 /// A launch for the blocks of a class.
@@ -61,7 +63,7 @@ struct Launch {
 }
 
 impl<T: Real> CudaSpd<T> {
-    pub(crate) fn new(cuda: &Cuda, jobs: Vec<Job>, settings: SpdSettings) -> Result<Self> {
+    pub(crate) fn new(cuda: &Cuda, jobs: Vec<Job>, settings: SpdSettings, warm: Option<WarmStart>) -> Result<Self> {
         let module = plan::module(cuda)?;
         let mut order = Vec::new();
         let mut launches = Vec::new();
@@ -81,8 +83,9 @@ impl<T: Real> CudaSpd<T> {
         let large: Vec<usize> = (0..jobs.len()).filter(|&position| jobs[position].order > least).collect();
         let layout = Layout::new::<T>(&large, &jobs, &settings, Wanted::Inverse);
         let tiles = if large.is_empty() { None } else { Some(Tiles::new(cuda, &layout)?) };
-        let plan = Plan::new::<T>(cuda, jobs, settings, layout.flags, large.len())?;
-        let mut own = Self { plan, launches, order: zeros(cuda, order.len().max(1))?, tiles };
+        let mut plan = Plan::new::<T>(cuda, jobs, settings, layout.flags, large.len())?;
+        let warm = warm.map(|warm| CudaWarm::new::<T>(&mut plan, warm)).transpose()?;
+        let mut own = Self { plan, launches, order: zeros(cuda, order.len().max(1))?, tiles, warm };
         upload(cuda, &order, &mut own.order, 0)?;
         Ok(own)
     }
@@ -90,14 +93,17 @@ impl<T: Real> CudaSpd<T> {
     /// Launches all that a call needs. The table of blocks holds for the arguments.
     fn launch(&mut self) -> Result<()> {
         self.plan.prepare()?;
-        let Plan { cuda, settings, blocks: table, firsts, reports, .. } = &mut self.plan;
+        if let Some(warm) = &mut self.warm {
+            warm.launch(&mut self.plan)?;
+        }
+        let Plan { cuda, settings, blocks: table, firsts, reports, done, .. } = &mut self.plan;
         let SpdSettings { growth, tolerance, retries } = *settings;
         for Launch { kernel, name, threads, range } in &self.launches {
             let jobs = self.order.slice(range.clone());
             let blocks = range.len() as u32;
             let mut invert = cuda.stream().launch_builder(kernel);
             invert.arg(&jobs).arg(&table.memory).arg(&*firsts);
-            invert.arg(&growth).arg(&tolerance).arg(&retries).arg(&mut *reports);
+            invert.arg(&growth).arg(&tolerance).arg(&retries).arg(&mut *reports).arg(&*done);
             // SAFETY: the contract of `spd_inverse` in src/cuda/mod.rs. There is one block a job; jobs are rows of the table
             // whose order is that of the class; the rest is as for `spd_prepare`, which ran before on this stream.
             let launched = unsafe { invert.launch(blocks_of(blocks, *threads)) };

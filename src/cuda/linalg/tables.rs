@@ -59,6 +59,9 @@ pub(super) fn block<T: Real>(
     ]
 }
 
+/// The status of a block whose previous inverse was refined; its value is the residual.
+const REFINED: u32 = 4;
+
 /// What a report's words say.
 pub(super) fn report(words: &[u64; REPORT]) -> Report {
     let [damping, log_determinant, smallest_pivot, value, state, place] = *words;
@@ -66,7 +69,7 @@ pub(super) fn report(words: &[u64; REPORT]) -> Report {
     let (row, column) = (place as u32, (place >> 32) as u32);
     let value = f64::from_bits(value);
     let status = match status {
-        0 => Status::Inverted,
+        0 | REFINED => Status::Inverted,
         1 => Status::NotPositiveDefinite { row, pivot: value },
         2 => Status::NotFinite { row, column, value },
         3 => Status::Asymmetric { row, column, difference: value },
@@ -78,6 +81,7 @@ pub(super) fn report(words: &[u64; REPORT]) -> Report {
         retries,
         log_determinant: f64::from_bits(log_determinant),
         smallest_pivot: f64::from_bits(smallest_pivot),
+        residual: (state as u32 == REFINED).then_some(value),
     }
 }
 

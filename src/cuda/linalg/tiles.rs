@@ -140,12 +140,12 @@ impl<T: Real> Tiles<T> {
 
     /// Launches the work on a plan's blocks, after what precedes.
     pub(super) fn launch(&mut self, plan: &mut Plan) -> Result<()> {
-        let Plan { cuda, settings, blocks, firsts, flags, findings, reports, .. } = plan;
+        let Plan { cuda, settings, blocks, firsts, flags, findings, reports, done, .. } = plan;
         let SpdSettings { growth, tolerance, retries } = *settings;
         let mut work = cuda.stream().launch_builder(&self.kernel);
         work.arg(&self.items).arg(&self.item_count).arg(&self.table).arg(&blocks.memory).arg(&*firsts);
         work.arg(&growth).arg(&tolerance).arg(&retries).arg(&mut self.workspace).arg(flags);
-        work.arg(&mut self.partials).arg(findings).arg(reports).arg(&mut self.kept);
+        work.arg(&mut self.partials).arg(findings).arg(reports).arg(&mut self.kept).arg(&*done);
         // SAFETY: the contract of `spd_tiles` in src/cuda/mod.rs. Items and the table of tiles were made by `Layout`, which
         // counted the elements, flags and partial results that they name, and `kept` has a word for each of its rows; the rest
         // is as for `spd_prepare`, which ran before on this stream.
