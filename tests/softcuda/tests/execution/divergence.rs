@@ -210,6 +210,39 @@ fn endless_loops_end() {
     assert_eq!(stop.text, "LOOP: bra LOOP;");
 }
 
+/// A block that waits for what another one would have done, had it not stopped, ends with it.
+#[test]
+fn a_block_that_waits_for_one_that_stopped_ends() {
+    let ptx = kernel(
+        "",
+        "mov.u32 %r1, %ctaid.x;
+         setp.ne.u32 %p1, %r1, 0;
+         @%p1 bra SPIN;
+         WAIT:
+         ld.acquire.gpu.global.u32 %r2, [%rd30];
+         setp.eq.u32 %p2, %r2, 0;
+         @%p2 bra WAIT;
+         trap;
+         SPIN:
+         mov.u32 %r3, 1;
+         st.release.gpu.global.u32 [%rd30], %r3;
+         LOOP:
+         ld.acquire.gpu.global.u32 %r2, [%rd31];
+         setp.eq.u32 %p2, %r2, 0;
+         @%p2 bra LOOP;
+         ret;",
+    );
+    let (ended, wait) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        // Block 0 stops only when block 1 has begun to wait for it, which alone would take hours to end.
+        let bench = Bench::new(&ptx, Options { threads: 2, instruction_limit: 1 << 40, ..Options::default() });
+        let (begun, never) = (bench.zeros(1), bench.zeros(1));
+        ended.send(bench.launch("k", 2, 1, &[begun, never]).map(drop)).unwrap();
+    });
+    let stop = wait.recv_timeout(std::time::Duration::from_secs(60)).expect("an end").unwrap_err();
+    assert_eq!((stop.kind, stop.block), (FaultKind::Trap, [0, 0, 0]));
+}
+
 #[test]
 fn trap_names_its_thread() {
     let stop = fault(&kernel("", "setp.ne.u32 %p1, %r31, 37;\n@%p1 ret;\ntrap;"), 64);
