@@ -87,6 +87,19 @@ __device__ void multiply(TileMicro<T>& d, const A& a, uint32_t top, const B& b, 
     }
 }
 
+// Neighbouring elements of a matrix that do not lie in one access, or are not all there. Not inlined: what reads matrices does so
+// at many places, and nearly never like this. `step` is the distance of neighbours, `before` how many elements there are from the
+// first on, and `last` what stands behind them where it is not null.
+template <class T> __device__ __noinline__ Pack<T, VECTOR<T>> read_singly(const T* first, uint64_t step, uint32_t before,
+                                                                          const T* last) {
+    Pack<T, VECTOR<T>> pack;
+    #pragma unroll
+    for (uint32_t k = 0; k < VECTOR<T>; k++) {
+        pack.element[k] = k < before ? first[k * step] : k == before && last != nullptr ? *last : T(0);
+    }
+    return pack;
+}
+
 // A matrix row after row, with one column more where `last` is not null.
 template <class T> struct MatrixRows {
     const T* core;
@@ -94,15 +107,15 @@ template <class T> struct MatrixRows {
     uint32_t rows, columns, stride;  // columns without the last
 
     __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
-        Pack<T, VECTOR<T>> pack;
-        if (row < rows && column + VECTOR<T> <= columns && takes_vectors(core, stride)) {
+        if (row >= rows) {
+            return {};
+        }
+        if (column + VECTOR<T> <= columns && takes_vectors(core, stride)) {
             return load<VECTOR<T>>(core + uint64_t(row) * stride + column);
         }
-        #pragma unroll
-        for (int k = 0; k < VECTOR<T>; k++) {
-            pack.element[k] = at(row, column + k);
-        }
-        return pack;
+        const bool is_before = column <= columns;
+        const T* const behind = last != nullptr && is_before ? last + row : nullptr;
+        return read_singly(core + uint64_t(row) * stride + column, uint64_t(1), is_before ? columns - column : 0, behind);
     }
 
     __device__ T at(uint32_t row, uint32_t column) const {
@@ -121,12 +134,14 @@ template <class T> struct MatrixColumns {
     MatrixRows<T> of;
 
     __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
-        Pack<T, VECTOR<T>> pack;
-        #pragma unroll
-        for (int k = 0; k < VECTOR<T>; k++) {
-            pack.element[k] = of.at(column + k, row);
+        const uint32_t there = column < of.rows ? of.rows - column : 0;
+        if (row < of.columns) {
+            return read_singly(of.core + uint64_t(column) * of.stride + row, uint64_t(of.stride), there, static_cast<const T*>(nullptr));
         }
-        return pack;
+        if (row == of.columns && of.last != nullptr) {
+            return read_singly(of.last + column, uint64_t(1), there, static_cast<const T*>(nullptr));
+        }
+        return {};
     }
 };
 
