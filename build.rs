@@ -35,6 +35,7 @@ for_each_pair!(pairs);
 
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
 const ROUTINES: &[(&str, &str)] = &[
+    ("basis", "linalg/basis.cu"),
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
     ("noise", "es/noise.cu"),

@@ -316,7 +316,7 @@ __device__ inline RootEnd end_of(const uint32_t* errors, uint32_t matrices, uint
     while (true) {
         const f32 error = __uint_as_float(errors[step * matrices + matrix]);
         if (step + 1 == steps || !goes_on(before, error, tolerance)) {
-            const bool last = step == 0 || error <= before;
+            const bool last = step == 0 || error < before;
             return {last ? step : step - 1, step + 1, last ? error : before};
         }
         before = error;

@@ -2,6 +2,7 @@
 //!
 //! * [`SpdInverse`]: damped inverses of symmetric positive-definite blocks of any sizes, with a [`Report`] for each.
 //! * [`Eigh`]: eigendecompositions of symmetric matrices, with an [`EighReport`] for each.
+//! * [`BasisRefresh`]: steps of orthogonal iteration on eigenbases, of any order.
 //! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
 //! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
 //! * [`SpdFactor`]: their Cholesky factors, kept, and solutions for any numbers of right-hand sides.
@@ -18,6 +19,7 @@
 //! all that are only factored, are cut into tiles that all thread blocks share out.
 //! Eigendecompositions take a thread block a matrix, by Jacobi's rotations. `kernels/README.md` describes these.
 
+mod basis;
 mod blocks;
 mod eigh;
 mod factor;
@@ -30,6 +32,8 @@ mod spd;
 mod symmetric;
 mod syrk;
 
+pub(crate) use basis::BasisBackend;
+pub use basis::BasisRefresh;
 pub(crate) use blocks::Job;
 pub use blocks::{Block, SpdSettings};
 pub(crate) use eigh::EighBackend;

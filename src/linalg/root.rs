@@ -1,7 +1,7 @@
 use std::fmt;
 
-use super::Symmetric;
 use super::blocks::{MOST, refuse};
+use super::{Status, Symmetric};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -127,6 +127,17 @@ pub enum RootStatus {
         /// The element less its mirror image.
         difference: f64,
     },
+}
+
+impl RootStatus {
+    /// Of the fault of a source.
+    pub(crate) fn of(fault: Status) -> Self {
+        match fault {
+            Status::NotFinite { row, column, value } => Self::NotFinite { row, column, value },
+            Status::Asymmetric { row, column, difference } => Self::Asymmetric { row, column, difference },
+            Status::Inverted | Status::NotPositiveDefinite { .. } => unreachable!("a source that is {fault}"),
+        }
+    }
 }
 
 impl fmt::Display for RootStatus {

@@ -1,6 +1,7 @@
 //! Linear algebra on ragged lists of matrices, on every device.
 
 mod accuracy;
+mod basis;
 #[path = "../common/mod.rs"]
 mod common;
 mod eigh;

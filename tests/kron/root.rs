@@ -217,12 +217,37 @@ fn a_block_without_a_root_is_reported_and_touches_no_other() {
         for k in 3..6 {
             assert!(matches!(status(k), RootStatus::NotConverged { .. }), "{k}: {:?} on {device}", status(k));
         }
+        // What grows is given up.
+        assert!(found[4].report.steps < 10, "{:?} on {device}", found[4].report);
         // One step is too few.
         let settings = RootSettings { steps: 1, ..RootSettings::default() };
         let given = [Given::<f32>::new(&Square::with_condition(9, 100.0, &mut numbers), 2)];
         let found = roots(device, &given, settings, 0);
         assert_eq!(found[0].report.steps, 1);
         assert!(matches!(found[0].report.status, RootStatus::NotConverged { error } if error > 0.1 && error < 1.0));
+    }
+}
+
+/// Near the end errors go up and down: of the two last steps the better one counts.
+#[test]
+fn the_better_of_two_steps_is_written() {
+    for device in those::<f32>() {
+        let mut numbers = Numbers::new(seed());
+        let given: Vec<Given<f32>> = (0..12)
+            .map(|k| Given::new(&Square::with_condition(20 + k, 1e5, &mut numbers), [1, 2, 4, 8][k % 4]))
+            .collect();
+        let settings = RootSettings { tolerance: 0.0, ..RootSettings::default() };
+        let mut went_back = 0;
+        for given in given {
+            let whole = &roots(device, std::slice::from_ref(&given), settings, 0)[0];
+            let fewer = RootSettings { steps: whole.report.steps - 1, ..settings };
+            let before = &roots(device, std::slice::from_ref(&given), fewer, 0)[0];
+            if whole.report.status == before.report.status {
+                assert!(whole.root == before.root, "{:?} on {device}", given.block);
+                went_back += 1;
+            }
+        }
+        assert!(went_back > 0, "no error has grown on {device}");
     }
 }
 

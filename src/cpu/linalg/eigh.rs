@@ -14,7 +14,7 @@ use super::source::Source;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;
-use crate::linalg::{EighBackend, EighReport, EighSettings, EighStatus, Status, Symmetric};
+use crate::linalg::{EighBackend, EighReport, EighSettings, EighStatus, Symmetric};
 use crate::memory::{MatMut, ViewMut};
 
 /// From this order on all threads work on one matrix. Nothing but the order decides: sums have another shape then.
@@ -80,15 +80,8 @@ impl<T: Real> CpuEigh<T> {
         let order = source.order;
         let largest = source.largest();
         let bound = self.settings.tolerance * largest.to_f64();
-        let asymmetry = source.asymmetry(self.cpu).to_f64();
-        if (asymmetry.is_nan() || asymmetry > bound)
-            && let Some(fault) = source.fault(bound)
-        {
-            return match fault {
-                Status::NotFinite { row, column, value } => EighStatus::NotFinite { row, column, value },
-                Status::Asymmetric { row, column, difference } => EighStatus::Asymmetric { row, column, difference },
-                other => unreachable!("a source that is {other}"),
-            };
+        if let Some(fault) = source.checked(self.cpu, bound) {
+            return EighStatus::of(fault);
         }
         let (down, up) = scales(largest);
         let matrix = &mut scratch.matrix[..order * order];

@@ -1,5 +1,6 @@
 //! Linear algebra by faer: one matrix a thread, or, of large matrices that are fewer than the threads, all threads a matrix.
 
+mod basis;
 mod eigh;
 mod factor;
 mod kron;
@@ -15,6 +16,7 @@ mod square;
 mod syrk;
 mod warm;
 
+pub(crate) use basis::CpuBasis;
 pub(crate) use eigh::CpuEigh;
 pub(crate) use factor::CpuFactor;
 pub(crate) use kron::CpuKron;

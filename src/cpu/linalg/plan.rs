@@ -149,10 +149,7 @@ impl<T: Real> Plan<T> {
             residual: None,
         };
         let bound = tolerance * mean;
-        let asymmetry = source.asymmetry(self.cpu).to_f64();
-        if (asymmetry.is_nan() || asymmetry > bound)
-            && let Some(fault) = source.fault(bound)
-        {
+        if let Some(fault) = source.checked(self.cpu, bound) {
             return Report { status: fault, ..report };
         }
         let factor = &mut scratch.factor[..order * order];

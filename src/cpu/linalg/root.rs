@@ -11,7 +11,7 @@ use super::square::MirrorUpper;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;
-use crate::linalg::{RootBackend, RootBlock, RootReport, RootSettings, RootStatus, Status, Symmetric, goes_on};
+use crate::linalg::{RootBackend, RootBlock, RootReport, RootSettings, RootStatus, Symmetric, goes_on};
 use crate::memory::MatMut;
 
 /// The blocks of a plan on the CPU.
@@ -73,15 +73,8 @@ impl<T: Real> Scratch<T> {
             steps: 0,
         };
         let bound = settings.asymmetry * source.mean_diagonal().abs();
-        let asymmetry = source.asymmetry(cpu).to_f64();
-        if (asymmetry.is_nan() || asymmetry > bound)
-            && let Some(fault) = source.fault(bound)
-        {
-            report.status = match fault {
-                Status::NotFinite { row, column, value } => RootStatus::NotFinite { row, column, value },
-                Status::Asymmetric { row, column, difference } => RootStatus::Asymmetric { row, column, difference },
-                other => unreachable!("a source that is {other}"),
-            };
+        if let Some(fault) = source.checked(cpu, bound) {
+            report.status = RootStatus::of(fault);
             return report;
         }
         self.begin(damping, norm);
@@ -108,7 +101,7 @@ impl<T: Real> Scratch<T> {
             }
         }
         // The step before was the better one.
-        if report.steps > 1 && !(error <= before) {
+        if report.steps > 1 && !(error < before) {
             self.roots.swap(0, 1);
             error = before;
         }

@@ -65,7 +65,7 @@ impl<'a, T: Real> Source<'a, T> {
     }
 
     /// The greatest difference of an element from its mirror image; a NaN where an element is not finite.
-    pub(super) fn asymmetry(&self, cpu: Cpu) -> T {
+    fn asymmetry(&self, cpu: Cpu) -> T {
         let zero = T::from_f64(0.0);
         let poison = |row: &[T]| row.iter().fold(zero, |sum, x| x.fma(zero, sum));
         let rows = match self.shape {
@@ -78,8 +78,14 @@ impl<'a, T: Real> Source<'a, T> {
         rows.fold(zero, |sum, i| sum + poison(self.row(i)))
     }
 
+    /// The fault of a source whose halves may differ by `bound`, where it has one.
+    pub(super) fn checked(&self, cpu: Cpu, bound: f64) -> Option<Status> {
+        let asymmetry = self.asymmetry(cpu).to_f64();
+        if asymmetry.is_nan() || asymmetry > bound { self.fault(bound) } else { None }
+    }
+
     /// The first element that is not finite, or else the first that differs from its mirror image by more than `bound`.
-    pub(super) fn fault(&self, bound: f64) -> Option<Status> {
+    fn fault(&self, bound: f64) -> Option<Status> {
         let places = || (0..self.order).flat_map(|i| (0..=i).map(move |j| (i, j)));
         let pair = |(i, j): (usize, usize)| (self.row(i)[j].to_f64(), self.mirrored(i, j).to_f64());
         let not_finite = |place| {

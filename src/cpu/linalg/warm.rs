@@ -53,7 +53,7 @@ impl<T: Real> CpuWarm<T> {
         let refine =
             |(((scratch, source), damping), to): (((&mut Scratch<T>, &Source<'_, T>), &f64), &mut MatMut<'_, T>)| {
                 let bound = settings.tolerance * source.mean_diagonal().abs();
-                let is_sound = source.asymmetry(*cpu).to_f64() <= bound;
+                let is_sound = source.checked(*cpu, bound).is_none();
                 let residual = if is_sound { scratch.refine(*cpu, *warm, source, *damping, to) } else { None };
                 residual.map(|residual| Report {
                     status: Status::Inverted,

@@ -1,6 +1,7 @@
 //! Linear algebra on CUDA: tables of matrices, and launches that take a whole ragged list.
 
 mod arguments;
+mod basis;
 mod eigh;
 mod factor;
 mod kron;
@@ -16,6 +17,7 @@ mod tables;
 mod tiles;
 mod warm;
 
+pub(crate) use basis::CudaBasis;
 pub(crate) use eigh::CudaEigh;
 pub(crate) use factor::CudaFactor;
 pub(crate) use kron::CudaKron;

@@ -29,6 +29,8 @@ const AT_ONCE: usize = 6;
 pub(super) enum Wanted {
     Inverse,
     Factor,
+    /// V = L⁻¹, which stays in the workspace.
+    InverseFactor,
 }
 
 /// The tiles of blocks.
@@ -87,7 +89,7 @@ impl Layout {
         (0..side).for_each(|i| add(CHECK, i, 0));
         for j in 0..side {
             (j..side).for_each(|i| add(FACTOR, i, j));
-            if wanted == Wanted::Inverse {
+            if wanted != Wanted::Factor {
                 (0..j).for_each(|k| add(INVERT, j, k));
             }
         }
@@ -98,7 +100,7 @@ impl Layout {
         let tile_elements = tile::<T>() * tile::<T>();
         let inverse = self.elements + triangle(side) * tile_elements;
         self.table.extend([self.elements as u64, inverse as u64]);
-        let wants_inverse = usize::from(wanted == Wanted::Inverse);
+        let wants_inverse = usize::from(wanted != Wanted::Factor);
         self.table.extend([word(block, side), word(self.flags, own), word(self.partials, wants_inverse)]);
         self.elements = inverse + triangle(side) * tile_elements;
         self.flags += 2 * triangle(side) + retries as usize + 3;
