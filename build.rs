@@ -42,6 +42,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("spd_tiles", "linalg/spd_tiles.cu"),
     ("syrk_ema", "linalg/syrk_ema.cu"),
     ("kron_apply", "linalg/kron_apply.cu"),
+    ("eigenbasis", "linalg/eigenbasis.cu"),
     ("spd_solve", "linalg/spd_solve.cu"),
 ];
 

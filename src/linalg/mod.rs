@@ -4,6 +4,7 @@
 //! * [`Eigh`]: eigendecompositions of symmetric matrices, with an [`EighReport`] for each.
 //! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
 //! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
+//! * [`EigenApply`]: a function of their eigenvalues, or of second moments in their eigenbases, applied to it.
 //! * [`SpdFactor`]: their Cholesky factors, kept, and solutions for any numbers of right-hand sides.
 //! * [`Symmetric`]: how such a block lies in memory: whole, its lower half, or packed.
 //!
@@ -16,9 +17,11 @@
 //! Eigendecompositions take a thread block a matrix, by Jacobi's rotations. `kernels/README.md` describes these.
 
 mod blocks;
+mod eigenbasis;
 mod eigh;
 mod factor;
 mod kron;
+mod layer;
 mod report;
 mod spd;
 mod symmetric;
@@ -26,12 +29,15 @@ mod syrk;
 
 pub(crate) use blocks::Job;
 pub use blocks::{Block, SpdSettings};
+pub(crate) use eigenbasis::EigenBackend;
+pub use eigenbasis::{EigenApply, Eigenbases, Eigenbasis, Epilogue};
 pub(crate) use eigh::EighBackend;
 pub use eigh::{Eigh, EighReport, EighSettings, EighStatus};
 pub(crate) use factor::FactorBackend;
 pub use factor::SpdFactor;
 pub(crate) use kron::KronBackend;
-pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
+pub use kron::{Inverses, KronApply};
+pub use layer::{KlClip, LayerDirection, LayerGradient, Linear};
 pub use report::{Report, Status};
 pub(crate) use spd::SpdBackend;
 pub use spd::SpdInverse;

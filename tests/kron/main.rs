@@ -3,6 +3,8 @@
 mod accuracy;
 #[path = "../common/mod.rs"]
 mod common;
+mod eigenbasis;
+mod eigenlayers;
 mod eigh;
 mod kfac;
 mod matrices;
