@@ -50,7 +50,7 @@ eigen_turn_f32(const KronItem* items, const EigenBasis* bases, f32* workspace, E
         item = items[blockIdx.x];
         basis = bases[item.layer];
         if (blockIdx.x == 0) {
-            settings->updates += 1;
+            settings->updates += settings->updates < ~uint64_t(0);
             settings->correction = 1.0 / (1.0 - powi(settings->beta, settings->updates));
         }
     }

@@ -108,10 +108,10 @@ pub struct Exact {
 
 impl Exact {
     pub fn new<T: Real>(layer: Linear, has_left: bool, numbers: &mut Numbers) -> Self {
-        // Eigenvalues of a factor that has lost rank: the least are a little below zero.
+        // The least eigenvalue is below zero, as rounding can leave it.
         let mut basis = |order: usize| {
             let vectors = Matrix::orthogonal::<T>(order, numbers);
-            let value = |k: usize| if k == 0 && order > 1 { -1e-5 } else { 0.05 + k as f64 / order as f64 };
+            let value = |k: usize| if k == 0 && order > 1 { -0.02 } else { 0.05 + k as f64 / order as f64 };
             (vectors, (0..order).map(|k| T::from_f64(value(k)).to_f64()).collect())
         };
         let (left, right) = (has_left.then(|| basis(layer.outputs)), basis(layer.columns()));

@@ -101,7 +101,7 @@ impl<T: Real> EigenBackend<T> for CpuEigen {
         directions: &mut [LayerDirection<'_, T>],
     ) -> Result<()> {
         if let Epilogue::Adam { updates, .. } = &mut self.epilogue {
-            *updates += 1;
+            *updates = updates.saturating_add(1);
         }
         let mut moments: Vec<_> = moments.iter_mut().map(Some).collect();
         moments.resize_with(self.layers.len(), || None);
