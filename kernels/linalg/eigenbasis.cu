@@ -9,7 +9,7 @@
 
 // A basis that is turned over.
 struct EigenBasis {
-    uint64_t basis;   // device address, row after row; 0 where there is none
+    uint64_t basis;   // device address, row after row
     uint64_t turned;  // element of the workspace where its transpose begins, filled up to whole tiles
     uint32_t order, stride, turned_stride, unused;
 };
@@ -55,9 +55,6 @@ eigen_turn_f32(const KronItem* items, const EigenBasis* bases, f32* workspace, E
         }
     }
     __syncthreads();
-    if (basis.basis == 0) {
-        return;
-    }
     const MatrixRows<f32> rows = {reinterpret_cast<const f32*>(basis.basis), nullptr, basis.order, basis.order, basis.stride};
     const uint32_t top = item.i * SIZE, left = item.j * SIZE;
     #pragma unroll 8

@@ -92,7 +92,7 @@
 //! A row of the factor table names inputs \[rows·positions×features\], or images, which are read, weights, where there are any, of
 //! which as many are read as there are rows, and a packed factor, which is read and written. A row of the layer table names two
 //! factors and a gradient, which are read, and a direction, which is written; items of a layer are the tiles of its gradient. A
-//! row of the basis table names a basis \[order×order\], which is read, or none; its items are its tiles. A row of the epilogue
+//! row of the basis table names a basis \[order×order\], which is read; its items are its tiles. A row of the epilogue
 //! table names as many eigenvalues as the layer has outputs, or none, and columns, which are read, and, where `kind` is at least
 //! 2, second moments \[outputs×columns\], which are read and written.
 //!

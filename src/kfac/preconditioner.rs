@@ -3,8 +3,8 @@ use crate::device::Device;
 use crate::element::Real;
 use crate::error::Result;
 use crate::linalg::{
-    Block, EigenApply, Eigenbases, Eigenbasis, Eigh, EighReport, Epilogue, Inverses, KlClip, KronApply, LayerDirection,
-    LayerGradient, Linear, Report, SpdInverse, Symmetric,
+    Block, EigenApply, EigenLayer, Eigenbases, Eigenbasis, Eigh, EighReport, Epilogue, Inverses, KlClip, KronApply,
+    LayerDirection, LayerGradient, Linear, Report, SpdInverse, Symmetric,
 };
 use crate::memory::{Buffer, MatMut, MatRef};
 
@@ -64,7 +64,9 @@ impl<T: Real> Preconditioner<T> {
                 Form::Factored { inversion, apply: KronApply::new(device, layers)? }
             }
             DampingForm::Exact => {
-                let apply = EigenApply::new(device, layers, Epilogue::Damped { damping: settings.damping })?;
+                let eigen = |&linear: &Linear| EigenLayer { linear, left: has_outputs };
+                let eigen: Vec<EigenLayer> = layers.iter().map(eigen).collect();
+                let apply = EigenApply::new(device, &eigen, Epilogue::Damped { damping: settings.damping })?;
                 let decomposition = Eigh::new(device, &orders, settings.decomposition)?;
                 let values = orders.iter().map(|order| Buffer::zeros(device, *order)).collect::<Result<_>>()?;
                 Form::Exact { decomposition, values, apply }

@@ -8,6 +8,15 @@ use crate::element::Real;
 use crate::error::Result;
 use crate::memory::{MatMut, MatRef, View};
 
+/// A layer of an [`EigenApply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EigenLayer {
+    /// Its size.
+    pub linear: Linear,
+    /// Whether there is `Q_G`; else it is the identity, and takes no memory.
+    pub left: bool,
+}
+
 /// An eigendecomposition `Q·diag(s)·Qᵀ`, as [`Eigh`](super::Eigh) makes it.
 #[derive(Debug)]
 pub struct Eigenbasis<'a, T: Real> {
@@ -20,7 +29,7 @@ pub struct Eigenbasis<'a, T: Real> {
 /// The eigendecompositions of a layer's factors.
 #[derive(Debug)]
 pub struct Eigenbases<'a, T: Real> {
-    /// `Q_G` and `s`, of order outputs; `None` for the identity.
+    /// `Q_G` and `s`, of order outputs, where there is one.
     pub left: Option<Eigenbasis<'a, T>>,
     /// `Q_A` and `t`, of order columns, the bias last.
     pub right: Eigenbasis<'a, T>,
@@ -95,18 +104,20 @@ impl Epilogue {
 ///
 /// `U = Q_G·[(Q_Gᵀ·V·Q_A) ∘ f]·Q_Aᵀ`,
 ///
-/// of a ragged list of layers, with `f` as the [`Epilogue`] says: five launches on CUDA, two more with a clip. A call waits for
-/// nothing and allocates nothing, and can be captured in a graph; the plan holds two products and the transposed bases of every
+/// of a ragged list of layers, with `f` as the [`Epilogue`] says: five launches on CUDA, three where no layer has `Q_G`, two more with
+/// a clip. A call waits for nothing and allocates nothing, and can be captured in a graph; the plan holds two products and the transposed bases of every
 /// layer.
 ///
 /// With [`Epilogue::Damped`] and the eigendecompositions of `G` and `A` this is `U` of `G·U·A + λ·U = V`. The bases need not be
 /// those of the present factors: second moments are of any orthogonal ones.
 ///
 /// ```
-/// use gradus::linalg::{EigenApply, Eigenbases, Eigenbasis, Epilogue, LayerDirection, LayerGradient, Linear};
+/// use gradus::linalg::{
+///     EigenApply, EigenLayer, Eigenbases, Eigenbasis, Epilogue, LayerDirection, LayerGradient, Linear,
+/// };
 /// use gradus::{Device, MatMut, MatRef};
 ///
-/// let layer = Linear { inputs: 2, outputs: 1, bias: false };
+/// let layer = EigenLayer { linear: Linear { inputs: 2, outputs: 1, bias: false }, left: false };
 /// let mut plan = EigenApply::<f64>::new(&Device::cpu(), &[layer], Epilogue::Damped { damping: 1.0 })?;
 /// let (q, t) = ([0.6, -0.8, 0.8, 0.6], [1.0, 3.0]);
 /// let (v, mut u) = ([1.0, 2.0], [0.0; 2]);
@@ -119,7 +130,8 @@ impl Epilogue {
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct EigenApply<T: Real> {
-    layers: Layers,
+    layers: Vec<EigenLayer>,
+    sizes: Layers,
     epilogue: Epilogue,
     backend: Box<dyn EigenBackend<T>>,
 }
@@ -148,20 +160,21 @@ impl<T: Real> EigenApply<T> {
     ///
     /// Errors: a layer without inputs or outputs; a number of the epilogue outside its range; f64 on CUDA; memory that does not
     /// suffice.
-    pub fn new(device: &Device, layers: &[Linear], epilogue: Epilogue) -> Result<Self> {
+    pub fn new(device: &Device, layers: &[EigenLayer], epilogue: Epilogue) -> Result<Self> {
         epilogue.check()?;
-        let own = Layers::new(device, layers)?;
+        let linear: Vec<Linear> = layers.iter().map(|layer| layer.linear).collect();
+        let sizes = Layers::new(device, &linear)?;
         let backend: Box<dyn EigenBackend<T>> = match device {
-            Device::Cpu(_) => Box::new(cpu::linalg::CpuEigen::new(layers.to_vec(), epilogue)),
+            Device::Cpu(_) => Box::new(cpu::linalg::CpuEigen::new(linear, epilogue)),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(cuda::linalg::CudaEigen::new(cuda, layers.to_vec(), epilogue)?),
+            Device::Cuda(cuda) => Box::new(cuda::linalg::CudaEigen::new(cuda, layers, linear, epilogue)?),
         };
-        Ok(Self { layers: own, epilogue, backend })
+        Ok(Self { layers: layers.to_vec(), sizes, epilogue, backend })
     }
 
     /// The layers, as they were given.
-    pub fn layers(&self) -> &[Linear] {
-        &self.layers.list
+    pub fn layers(&self) -> &[EigenLayer] {
+        &self.layers
     }
 
     /// The epilogue, as it was set last.
@@ -206,29 +219,33 @@ impl<T: Real> EigenApply<T> {
         gradients: &[LayerGradient<'_, T>],
         directions: &mut [LayerDirection<'_, T>],
     ) -> Result<()> {
-        self.layers.same_number("bases", bases.len())?;
-        self.layers.same_number("gradients", gradients.len())?;
-        self.layers.same_number("directions", directions.len())?;
+        self.sizes.same_number("bases", bases.len())?;
+        self.sizes.same_number("gradients", gradients.len())?;
+        self.sizes.same_number("directions", directions.len())?;
         if self.epilogue.has_moments() {
-            self.layers.same_number("moments", moments.len())?;
+            self.sizes.same_number("moments", moments.len())?;
         } else if !moments.is_empty() {
             return refuse("moments".to_owned(), format!("there are {} and the epilogue takes none", moments.len()));
         }
-        self.layers.each(|position, layer| {
+        self.sizes.each(|position, layer| {
             let Eigenbases { left, right } = &bases[position];
+            if left.is_some() != self.layers[position].left {
+                let words = if left.is_some() { ["a", "none"] } else { ["no", "one"] };
+                return Err(format!("it has {} left basis and must have {}", words[0], words[1]));
+            }
             let both = [("right", Some(right), layer.columns()), ("left", left.as_ref(), layer.outputs)];
             for (side, basis, order) in both {
                 let Some(Eigenbasis { vectors, values }) = basis else { continue };
-                self.layers.check_matrix(&format!("{side} basis"), vectors, (order, order))?;
+                self.sizes.check_matrix(&format!("{side} basis"), vectors, (order, order))?;
                 if values.len() != order {
                     return Err(format!("its {side} basis has {} eigenvalues and must have {order}", values.len()));
                 }
-                self.layers.check_place(values.place())?;
+                self.sizes.check_place(values.place())?;
             }
             if let Some(moments) = moments.get(position) {
-                self.layers.check_written("second moment", moments, (layer.outputs, layer.columns()))?;
+                self.sizes.check_written("second moment", moments, (layer.outputs, layer.columns()))?;
             }
-            self.layers.check_gradient(layer, &gradients[position], &directions[position])
+            self.sizes.check_gradient(layer, &gradients[position], &directions[position])
         })?;
         self.backend.apply(bases, moments, gradients, directions)
     }

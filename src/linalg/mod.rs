@@ -30,7 +30,7 @@ mod syrk;
 pub(crate) use blocks::Job;
 pub use blocks::{Block, SpdSettings};
 pub(crate) use eigenbasis::EigenBackend;
-pub use eigenbasis::{EigenApply, Eigenbases, Eigenbasis, Epilogue};
+pub use eigenbasis::{EigenApply, EigenLayer, Eigenbases, Eigenbasis, Epilogue};
 pub(crate) use eigh::EighBackend;
 pub use eigh::{Eigh, EighReport, EighSettings, EighStatus};
 pub(crate) use factor::FactorBackend;

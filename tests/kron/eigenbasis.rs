@@ -2,8 +2,8 @@
 
 use gradus::element::{Dtype, Real};
 use gradus::linalg::{
-    EigenApply, Eigenbases, Eigenbasis, Eigh, EighSettings, Epilogue, KlClip, LayerDirection, LayerGradient, Linear,
-    Symmetric,
+    EigenApply, EigenLayer, Eigenbases, Eigenbasis, Eigh, EighSettings, Epilogue, KlClip, LayerDirection,
+    LayerGradient, Linear, Symmetric,
 };
 use gradus::{Buffer, Device, MatMut, MatRef, View, ViewMut};
 
@@ -170,7 +170,12 @@ fn a_damped_direction_solves_its_equation() {
         let weight = MatRef::new(v.view(), layer.outputs, layer.inputs).unwrap();
         let to = MatMut::new(u.view_mut(), layer.outputs, layer.inputs).unwrap();
         let bases = Eigenbases { left: Some(basis(0)), right: basis(1) };
-        let mut plan = EigenApply::<f32>::new(device, &[layer], Epilogue::Damped { damping: DAMPING }).unwrap();
+        let mut plan = EigenApply::<f32>::new(
+            device,
+            &[EigenLayer { linear: layer, left: true }],
+            Epilogue::Damped { damping: DAMPING },
+        )
+        .unwrap();
         let direction = LayerDirection { weight: to, bias: None };
         plan.apply(&[bases], &mut [], &[LayerGradient { weight, bias: None }], &mut [direction]).unwrap();
 
@@ -210,7 +215,7 @@ fn epilogues_outside_their_ranges_are_refused() {
         plan.set_clip(Some(KlClip { kappa: 1.0, lr: 0.0 })).unwrap_err().to_string(),
         "KL clip: lr = 0 is not a positive number"
     );
-    let layer = Linear { inputs: 0, outputs: 2, bias: true };
+    let layer = EigenLayer { linear: Linear { inputs: 0, outputs: 2, bias: true }, left: true };
     assert_eq!(
         EigenApply::<f32>::new(&Device::cpu(), &[layer], EPILOGUES[0]).err().unwrap().to_string(),
         "layer 0: 0 inputs and 2 outputs are not 1 to 2²⁰"
@@ -220,10 +225,10 @@ fn epilogues_outside_their_ranges_are_refused() {
 /// What is refused touches nothing.
 #[test]
 fn arguments_that_do_not_fit_are_refused() {
-    let layer = Linear { inputs: 4, outputs: 3, bias: true };
+    let layer = EigenLayer { linear: Linear { inputs: 4, outputs: 3, bias: true }, left: true };
     let epilogue = Epilogue::SecondMoments { beta: 0.5, damping: 0.1 };
     for device in those() {
-        let exact = [Exact::new::<f32>(layer, true, &mut Numbers::new(seed()))];
+        let exact = [Exact::new::<f32>(layer, &mut Numbers::new(seed()))];
         let mut plan = EigenApply::<f32>::new(device, &[layer], epilogue).unwrap();
         let before = stored::<f32>(device, &exact);
         let mut given = stored::<f32>(device, &exact);
@@ -247,6 +252,7 @@ fn arguments_that_do_not_fit_are_refused() {
         refused!(format!("layer 0: its left {basis} 3×3"), |all| {
             all.bases[0].left.as_mut().unwrap().vectors = matrix(4, 4);
         });
+        refused!("layer 0: it has no left basis and must have one", |all| all.bases[0].left = None);
         let values = "basis has 2 eigenvalues and must have";
         refused!(format!("layer 0: its right {values} 5"), |all| all.bases[0].right.values = spare.view_of(0..2));
         refused!(format!("layer 0: its left {values} 3"), |all| {
@@ -285,6 +291,11 @@ fn arguments_that_do_not_fit_are_refused() {
         for (given, before) in given.iter().zip(&before) {
             assert!(given.direction().at == before.direction().at && given.moments().at == before.moments().at);
         }
+        let right = EigenApply::<f32>::new(device, &[EigenLayer { left: false, ..layer }], epilogue);
+        assert_eq!(
+            Arguments::new(&mut given, epilogue).apply(&mut right.unwrap()).unwrap_err().to_string(),
+            "layer 0: it has a left basis and must have none"
+        );
         let damped = EigenApply::<f32>::new(device, &[layer], EPILOGUES[0]);
         assert_eq!(
             Arguments::new(&mut given, epilogue).apply(&mut damped.unwrap()).unwrap_err().to_string(),

@@ -3,24 +3,23 @@
 #![allow(dead_code)]
 
 use gradus::element::Real;
-use gradus::linalg::{EigenApply, Eigenbases, Eigenbasis, Epilogue, LayerDirection, LayerGradient, Linear};
+use gradus::linalg::{EigenApply, EigenLayer, Eigenbases, Eigenbasis, Epilogue, LayerDirection, LayerGradient, Linear};
 use gradus::{Device, MatMut, MatRef, Result};
 
 use crate::common::data::{Numbers, seed};
 use crate::common::memory::Guarded;
 
-const fn layer(inputs: usize, outputs: usize, bias: bool) -> Linear {
-    Linear { inputs, outputs, bias }
+const fn layer(inputs: usize, outputs: usize, bias: bool, left: bool) -> EigenLayer {
+    EigenLayer { linear: Linear { inputs, outputs, bias }, left }
 }
 
-/// Of [`Exact::all`] the third and the last have no left basis.
-pub const LAYERS: [Linear; 6] = [
-    layer(1, 1, false),
-    layer(64, 64, true),
-    layer(65, 3, true),
-    layer(30, 130, true),
-    layer(100, 20, false),
-    layer(10, 70, false),
+pub const LAYERS: [EigenLayer; 6] = [
+    layer(1, 1, false, true),
+    layer(64, 64, true, true),
+    layer(65, 3, true, false),
+    layer(30, 130, true, true),
+    layer(100, 20, false, true),
+    layer(10, 70, false, false),
 ];
 
 pub const EPILOGUES: [Epilogue; 5] = [
@@ -107,14 +106,14 @@ pub struct Exact {
 }
 
 impl Exact {
-    pub fn new<T: Real>(layer: Linear, has_left: bool, numbers: &mut Numbers) -> Self {
+    pub fn new<T: Real>(EigenLayer { linear: layer, left }: EigenLayer, numbers: &mut Numbers) -> Self {
         // The least eigenvalue is below zero, as rounding can leave it.
         let mut basis = |order: usize| {
             let vectors = Matrix::orthogonal::<T>(order, numbers);
             let value = |k: usize| if k == 0 && order > 1 { -0.02 } else { 0.05 + k as f64 / order as f64 };
             (vectors, (0..order).map(|k| T::from_f64(value(k)).to_f64()).collect())
         };
-        let (left, right) = (has_left.then(|| basis(layer.outputs)), basis(layer.columns()));
+        let (left, right) = (left.then(|| basis(layer.outputs)), basis(layer.columns()));
         let moments = Matrix::normal::<T>(layer.outputs, layer.columns(), numbers);
         let gradient = Matrix::normal::<T>(layer.outputs, layer.columns(), numbers);
         let moments = Matrix { at: moments.at.iter().map(|x| x.abs()).collect(), ..moments };
@@ -135,7 +134,7 @@ impl Exact {
 
     pub fn all<T: Real>() -> Vec<Self> {
         let mut numbers = Numbers::new(seed());
-        LAYERS.iter().enumerate().map(|(k, layer)| Self::new::<T>(*layer, k != 2 && k != 5, &mut numbers)).collect()
+        LAYERS.iter().map(|layer| Self::new::<T>(*layer, &mut numbers)).collect()
     }
 
     /// `U`, and `E` as it becomes, after `updates` of it.
@@ -275,6 +274,6 @@ pub fn stored<T: Real>(device: &Device, exact: &[Exact]) -> Vec<Stored<T>> {
     exact.iter().zip(GAPS.into_iter().cycle()).map(|(exact, gap)| Stored::new(device, exact, gap)).collect()
 }
 
-pub fn layers(exact: &[Exact]) -> Vec<Linear> {
-    exact.iter().map(|exact| exact.layer).collect()
+pub fn layers(exact: &[Exact]) -> Vec<EigenLayer> {
+    exact.iter().map(|exact| EigenLayer { linear: exact.layer, left: exact.left.is_some() }).collect()
 }

@@ -13,7 +13,9 @@ use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Real};
 use crate::error::Result;
-use crate::linalg::{EigenBackend, Eigenbases, Eigenbasis, Epilogue, KlClip, LayerDirection, LayerGradient, Linear};
+use crate::linalg::{
+    EigenBackend, EigenLayer, Eigenbases, Eigenbasis, Epilogue, KlClip, LayerDirection, LayerGradient, Linear,
+};
 use crate::memory::MatMut;
 
 // Words of the rows of tables. Twins of the structs in `kernels/linalg/eigenbasis.cu`.
@@ -30,7 +32,9 @@ pub(crate) struct CudaEigen<T: Real> {
     tiles: Tiles,
     turn: CudaFunction,
     scale: CudaFunction,
-    /// The tiles of all bases: of each layer those of `Q_A`, then of `Q_G`.
+    /// Whether some layer has `Q_G`.
+    has_left: bool,
+    /// The tiles of all bases: of each layer those of `Q_A`, then of `Q_G` where there is one.
     turned: CudaSlice<u64>,
     turned_count: u32,
     /// Layers as they are given, layers with turned bases, what else the epilogue needs, bases.
@@ -89,7 +93,7 @@ fn words(epilogue: Epilogue) -> (u32, [u64; SETTINGS]) {
 }
 
 impl<T: Real> CudaEigen<T> {
-    pub(crate) fn new(cuda: &Cuda, layers: Vec<Linear>, epilogue: Epilogue) -> Result<Self> {
+    pub(crate) fn new(cuda: &Cuda, eigen: &[EigenLayer], layers: Vec<Linear>, epilogue: Epilogue) -> Result<Self> {
         if T::DTYPE == Dtype::F64 {
             return unsupported("directions of f64");
         }
@@ -102,24 +106,27 @@ impl<T: Real> CudaEigen<T> {
             elements += count;
             elements - count
         };
-        let places = layers.iter().map(|layer| Places {
-            between: reserve(product_elements(layer)),
-            scaled: reserve(product_elements(layer)),
-            right: reserve(filled(layer.columns()).pow(2)),
-            left: reserve(filled(layer.outputs).pow(2)),
+        let places = eigen.iter().map(|EigenLayer { linear, left }| Places {
+            between: reserve(if *left { product_elements(linear) } else { 0 }),
+            scaled: reserve(product_elements(linear)),
+            right: reserve(filled(linear.columns()).pow(2)),
+            left: reserve(if *left { filled(linear.outputs).pow(2) } else { 0 }),
         });
         let places: Vec<Places> = places.collect();
-        let orders = layers.iter().flat_map(|layer| [layer.columns(), layer.outputs]).enumerate();
-        let turned: Vec<u64> = orders.flat_map(|(basis, order)| tiles(basis, order, order)).flatten().collect();
+        let of_layer = |layer: &EigenLayer| [Some(layer.linear.columns()), layer.left.then_some(layer.linear.outputs)];
+        let orders: Vec<usize> = eigen.iter().flat_map(of_layer).flatten().collect();
+        let of_basis = |(basis, &order): (usize, &usize)| tiles(basis, order, order);
+        let turned: Vec<u64> = orders.iter().enumerate().flat_map(of_basis).flatten().collect();
         let (kind, settings) = words(epilogue);
         let workspace: CudaSlice<T> = zeros(cuda, elements.max(1))?;
         Ok(Self {
             tiles: Tiles::new(cuda, &layers)?,
             turn: modules::function(cuda, &module, "eigen_turn_f32")?,
             scale: modules::function(cuda, &module, "eigen_scale_f32")?,
+            has_left: eigen.iter().any(|layer| layer.left),
             turned: uploaded(cuda, &turned)?,
             turned_count: (turned.len() / 2) as u32,
-            table: Table::new(cuda, (2 * LAYER + EIGEN_LAYER + 2 * BASIS) * layers.len())?,
+            table: Table::new(cuda, (2 * LAYER + EIGEN_LAYER) * layers.len() + BASIS * orders.len())?,
             settings: uploaded(cuda, &settings)?,
             kind,
             address: own(cuda, &workspace),
@@ -130,8 +137,8 @@ impl<T: Real> CudaEigen<T> {
         })
     }
 
-    /// Launches what a call needs, some layer of which has `Q_G` or none. The table holds for the arguments.
-    fn launch(&mut self, has_left: bool) -> Result<()> {
+    /// Launches what a call needs. The table holds for the arguments.
+    fn launch(&mut self) -> Result<()> {
         let Self { cuda, tiles, workspace, .. } = self;
         let count = self.layers.len();
         let words = self.table.memory.as_view();
@@ -146,7 +153,7 @@ impl<T: Real> CudaEigen<T> {
         // borrowed and checked, and parts of the workspace that were allocated for them.
         let launched = unsafe { turn.launch(blocks_of(self.turned_count, TILE_THREADS)) };
         cuda.explain(launched.map(drop), || launch_of_threads("eigen_turn_f32", self.turned_count, TILE_THREADS))?;
-        if has_left {
+        if self.has_left {
             tiles.left(&given, workspace)?;
         }
         let sums = tiles.sums();
@@ -155,7 +162,7 @@ impl<T: Real> CudaEigen<T> {
         scale.arg(&self.settings).arg(&self.kind).arg(&sums);
         // SAFETY: the contract of `eigen_scale`, as above; where there are sums, there is one for every item.
         tiles.explain(unsafe { scale.launch(blocks_of(tiles.count, TILE_THREADS)) }, "eigen_scale_f32")?;
-        if has_left {
+        if self.has_left {
             tiles.left(&back, workspace)?;
         }
         tiles.right(&back, workspace, 0)?;
@@ -193,7 +200,11 @@ impl<T: Real> EigenBackend<T> for CudaEigen<T> {
         for (position, ((((layer, places), bases), gradient), direction)) in of_layers.enumerate() {
             let strides = [gradient.weight.stride(), direction.weight.stride()];
             let right = Basis::new(&mut arguments, position, &bases.right);
-            let left = bases.left.as_ref().map(|left| Basis::new(&mut arguments, position, left)).unwrap_or_default();
+            turned.extend(right.turned(layer.columns(), places.right));
+            let left = bases.left.as_ref().map(|left| Basis::new(&mut arguments, position, left));
+            turned.extend(left.iter().flat_map(|left| left.turned(layer.outputs, places.left)));
+            let turned_left = left.map_or(0, |_| address(places.left));
+            let left = left.unwrap_or_default();
             let [weight, bias_gradient] = read_gradient(&mut arguments, position, gradient);
             let [to, bias_direction] = written_direction(&mut arguments, position, direction);
             let moments = moments.next().map_or((0, 0), |moments| {
@@ -212,7 +223,7 @@ impl<T: Real> EigenBackend<T> for CudaEigen<T> {
             given.extend(row.words(layer));
             let (columns, outputs) = (filled(layer.columns()), filled(layer.outputs));
             let row = Row {
-                left: (if left.vectors == 0 { 0 } else { address(places.left) }, outputs),
+                left: (turned_left, outputs),
                 right: (address(places.right), columns),
                 gradient: (address(places.scaled), columns),
                 bias_gradient: 0,
@@ -220,13 +231,11 @@ impl<T: Real> EigenBackend<T> for CudaEigen<T> {
             };
             back.extend(row.words(layer));
             eigen.extend([left.values, right.values, moments.0, places.scaled as u64, word(moments.1, columns)]);
-            turned.extend(right.turned(layer.columns(), places.right));
-            turned.extend(left.turned(layer.outputs, places.left));
         }
         arguments.check()?;
         let rows = [given, back, eigen, turned].concat();
         self.table.hold(&cuda, rows, "a matrix has moved")?;
-        self.launch(bases.iter().any(|bases| bases.left.is_some()))
+        self.launch()
     }
 
     fn clip_factor(&self) -> Result<f64> {
