@@ -104,9 +104,9 @@ impl Epilogue {
 ///
 /// `U = Q_G·[(Q_Gᵀ·V·Q_A) ∘ f]·Q_Aᵀ`,
 ///
-/// of a ragged list of layers, with `f` as the [`Epilogue`] says: five launches on CUDA, three where no layer has `Q_G`, two more with
-/// a clip. A call waits for nothing and allocates nothing, and can be captured in a graph; the plan holds two products and the transposed bases of every
-/// layer.
+/// of a ragged list of layers, with `f` as the [`Epilogue`] says: five launches on CUDA, three where no layer has `Q_G`, two more
+/// with a clip. A call waits for nothing and allocates nothing, and can be captured in a graph; the plan holds two products and the
+/// transposed bases of every layer.
 ///
 /// With [`Epilogue::Damped`] and the eigendecompositions of `G` and `A` this is `U` of `G·U·A + λ·U = V`. The bases need not be
 /// those of the present factors: second moments are of any orthogonal ones.
