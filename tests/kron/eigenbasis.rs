@@ -234,7 +234,7 @@ fn arguments_that_do_not_fit_are_refused() {
         let mut given = stored::<f32>(device, &exact);
         let spare = Guarded::new(device, &[1.0_f32; 25], 0);
         let mut room = Guarded::new(device, &[1.0_f32; 15], 0);
-        let elsewhere = vec![1.0_f32; 25];
+        let elsewhere = [1.0_f32; 25];
         let matrix = |rows, columns| MatRef::new(spare.view_of(0..rows * columns), rows, columns).unwrap();
         macro_rules! refused {
             ($message:expr, |$arguments:ident| $change:expr) => {{
