@@ -45,6 +45,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("sym_poly", "linalg/sym_poly.cu"),
     ("syrk_ema", "linalg/syrk_ema.cu"),
     ("kron_apply", "linalg/kron_apply.cu"),
+    ("eigenbasis", "linalg/eigenbasis.cu"),
     ("spd_solve", "linalg/spd_solve.cu"),
     ("spd_warm", "linalg/spd_warm.cu"),
 ];

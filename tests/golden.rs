@@ -1,6 +1,7 @@
 //! Trajectories of other people's implementations, played through the public API.
 //!
-//! `GRADUS_GOLDEN` names another directory of such files; `GRADUS_DRIVER=system` plays them on CUDA device 0 as well.
+//! `GRADUS_GOLDEN` names another directory of such files; `GRADUS_DRIVER=system` plays all of them on CUDA device 0, and not
+//! only those of step objects, on the software driver.
 //! What is compared with what, and how closely, is told in `tests/golden/README.md`.
 
 use std::collections::BTreeSet;
@@ -13,6 +14,8 @@ use gradus::element::Dtype;
 use gradus::rules::by_name;
 use serde_json::{Value as Json, json};
 
+#[path = "common/devices.rs"]
+mod devices;
 #[path = "golden/file.rs"]
 mod file;
 #[path = "golden/formulas.rs"]
@@ -38,6 +41,7 @@ mod play;
 #[path = "golden/wrappers.rs"]
 mod wrappers;
 
+use devices::{cpus, devices};
 use file::File;
 use methods::{Method, built, matches, methods};
 use objects::{object, objects};
@@ -63,16 +67,25 @@ const EXCEPTIONS: &[(&str, Dtype, f64, &str)] = &[
 struct Run {
     dtype: Dtype,
     device: Device,
+    /// Whether only step objects are: rules have the bits of the CPU there, which `tests/conformance` sees to.
+    objects_only: bool,
 }
 
 impl Run {
+    fn on_cpu(dtype: Dtype) -> Self {
+        Self { dtype, device: Device::cpu(), objects_only: false }
+    }
+
     fn all() -> Vec<Self> {
-        let mut runs = Vec::from([Dtype::F64, Dtype::F32].map(|dtype| Self { dtype, device: Device::cpu() }));
-        if env::var("GRADUS_DRIVER").is_ok_and(|driver| driver == "system") {
-            let device = Device::cuda(0).expect("GRADUS_DRIVER=system asks for CUDA device 0");
-            runs.push(Self { dtype: Dtype::F32, device });
-        }
+        let mut runs = Vec::from([Dtype::F64, Dtype::F32].map(Self::on_cpu));
+        let objects_only = env::var("GRADUS_DRIVER").is_err();
+        let cuda = devices().iter().skip(cpus().len()).cloned();
+        runs.extend(cuda.map(|device| Self { dtype: Dtype::F32, device, objects_only }));
         runs
+    }
+
+    fn plays(&self, method: &str) -> bool {
+        !self.objects_only || object(method).is_some()
     }
 
     fn tolerance(&self, method: &str) -> f64 {
@@ -97,6 +110,7 @@ fn files_agree() {
     let (mut of_references, mut of_formulas) = (0, 0);
     let (mut waiting, mut failures) = (BTreeSet::new(), Vec::new());
     for file in &files {
+        let runs: Vec<&Run> = runs.iter().filter(|run| run.plays(file.method())).collect();
         let outcome = match runs.iter().map(|run| check_built(file, run)).collect::<Option<Result<Vec<_>, _>>>() {
             Some(outcome) => outcome,
             None if pending.contains(file.method()) => {
@@ -265,6 +279,18 @@ fn planted_faults_are_noticed() {
         ("entropy_sgd", "/hyper/weight_decay", 0.1.into(), "f64 on cpu"),
         ("entropy_sgd", "/hyper/g0", 0.31.into(), "f64 on cpu"),
         ("entropy_sgd", "/hyper/eps", 0.02.into(), "f64 on cpu"),
+        ("kfac_heuristic", "/hyper/damp", 0.031.into(), "f64 on cpu"),
+        ("kfac_heuristic", "/hyper/kf_m", 0.9.into(), "f64 on cpu"),
+        ("kfac_klclip", "/params/3/7", 0.0.into(), "params 3, element 7"),
+        ("kfac_klclip", "/outgrads/2/5", 0.0.into(), "f64 on cpu"),
+        ("kfac_klclip", "/acts/2/5", 0.0.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/damping", 0.031.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/kl_clip", 0.011.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/momentum", 0.8.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/stat_decay", 0.94.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/lr", 0.051.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/TInv", 2.into(), "f64 on cpu"),
+        ("kfac_klclip", "/hyper/TCov", 2.into(), "TCov = 2 is not 1"),
         ("gtadam", "/params/3/7", 0.0.into(), "params 3, element 7"),
         ("gtadam", "/state/m/47", 0.0.into(), "state m, element 47"),
         ("gtadam", "/state/tracker/0", 0.0.into(), "state tracker, element 0"),
@@ -287,8 +313,7 @@ fn verdict(name: &str, pointer: &str, value: Json) -> Result<(), String> {
         other => other[key.parse::<usize>().expect("a list has numbers")] = value,
     }
     let file = File::new("planted", json)?;
-    let run = Run { dtype: Dtype::F64, device: Device::cpu() };
-    check_built(&file, &run).expect("the method is built").map(drop)
+    check_built(&file, &Run::on_cpu(Dtype::F64)).expect("the method is built").map(drop)
 }
 
 /// The golden files of the package.
@@ -339,7 +364,7 @@ fn worst(file: &File, run: &Run, differences: Vec<Difference>) -> Result<f64, St
     Err(format!("{run}: {place} is {given}, not {expected}: {error:.1e} is above {tolerance:.0e}"))
 }
 
-fn describe(runs: &[Run], errors: &[f64]) -> String {
+fn describe(runs: &[&Run], errors: &[f64]) -> String {
     let pairs = runs.iter().zip(errors).map(|(run, error)| format!("{run}: {error:.1e}"));
     pairs.collect::<Vec<_>>().join("   ")
 }

@@ -2,48 +2,14 @@
 //
 // V is the gradient [outputs×inputs] of a layer's weight, with that of its bias, where there is one, as one column more. Two
 // launches make the two products. The first stores G⁻¹·V by columns, so that in the second, too, both factors are read by rows; it
-// is left out by layers without G⁻¹ (FOOF), where V itself is read by columns. The second sums ⟨U, V⟩ beside its product. With a
-// clip, a third launch makes of all sums ν = min(1, √(κ / (η²·Σ⟨U, V⟩))) (Ba, Grosse and Martens 2017, section 5), and a fourth
+// is left out by layers without G⁻¹ (FOOF), where V itself is read by columns. With a clip, the second sums ⟨U, V⟩ beside its
+// product, a third launch makes of all sums ν = min(1, √(κ / (η²·Σ⟨U, V⟩))) (Ba, Grosse and Martens 2017, section 5), and a fourth
 // one multiplies the directions by it.
-#include "linalg/product.cuh"
-
-struct KronLayer {
-    uint64_t left, right;              // device addresses of G⁻¹ and A⁻¹, row after row; left is 0 where there is none
-    uint64_t gradient, bias_gradient;  // bias_gradient is 0 where there is no bias
-    uint64_t direction, bias_direction;
-    uint64_t between;                  // element of the workspace where G⁻¹·V begins, by columns
-    uint32_t outputs, inputs;          // without the bias
-    uint32_t left_stride, right_stride, gradient_stride, direction_stride;
-    uint32_t between_stride, unused;
-};
-static_assert(sizeof(KronLayer) == 88);
-
-struct KronItem { uint32_t layer, i, j, unused; };
+#include "linalg/kron.cuh"
 
 extern "C" __device__ const uint32_t kron_apply_layout[4] = {
     sizeof(KronLayer), sizeof(KronItem), TILE_THREADS, TILE<f32>,
 };
-
-__device__ inline MatrixRows<f32> gradient_of(const KronLayer& layer) {
-    return {reinterpret_cast<const f32*>(layer.gradient), reinterpret_cast<const f32*>(layer.bias_gradient), layer.outputs,
-            layer.inputs, layer.gradient_stride};
-}
-
-struct KronMemory {
-    ProductMemory<f32> product;
-    KronLayer layer;
-    KronItem item;
-    double sums[TILE_THREADS];
-};
-
-// Reads item and layer of this block; all threads call.
-__device__ inline void begin(const KronItem* items, const KronLayer* layers, KronMemory& memory) {
-    if (thread() == 0) {
-        memory.item = items[blockIdx.x];
-        memory.layer = layers[memory.item.layer];
-    }
-    __syncthreads();
-}
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)
 kron_left_f32(const KronItem* items, const KronLayer* layers, f32* workspace) {
@@ -56,7 +22,7 @@ kron_left_f32(const KronItem* items, const KronLayer* layers, f32* workspace) {
     constexpr int M = MICRO<f32>;
     const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
     const uint32_t top = memory.item.i * TILE<f32>, left = memory.item.j * TILE<f32>;
-    const uint32_t columns = layer.inputs + (layer.bias_gradient != 0);
+    const uint32_t columns = layer.columns;
     const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
     TileMicro<f32> d;
     set_zero(d);
@@ -81,7 +47,7 @@ kron_right_f32(const KronItem* items, const KronLayer* layers, const f32* worksp
     constexpr int M = MICRO<f32>;
     const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
     const uint32_t top = memory.item.i * TILE<f32>, left = memory.item.j * TILE<f32>;
-    const uint32_t columns = layer.inputs + (layer.bias_gradient != 0);
+    const uint32_t columns = layer.columns;
     const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
     TileMicro<f32> d;
     set_zero(d);
@@ -92,6 +58,7 @@ kron_right_f32(const KronItem* items, const KronLayer* layers, const f32* worksp
     } else {
         multiply<f32>(d, MatrixColumns<f32>{gradient_of(layer)}, top, inverse, left, columns, takes, memory.product);
     }
+    const bool sums_up = sums != nullptr;
     double sum = 0.0;
     if (takes) {
         const MatrixRows<f32> gradient = gradient_of(layer);
@@ -104,21 +71,16 @@ kron_right_f32(const KronItem* items, const KronLayer* layers, const f32* worksp
             for (int c = 0; c < M; c++) {
                 const uint32_t j = left + tj * M + c;
                 if (i < layer.outputs && j < columns) {
-                    sum = fma(double(d.at[r][c]), double(gradient.at(i, j)), sum);
+                    if (sums_up) {
+                        sum = fma(double(d.at[r][c]), double(gradient.at(i, j)), sum);
+                    }
                     (j < layer.inputs ? to[uint64_t(i) * layer.direction_stride + j] : to_bias[i]) = d.at[r][c];
                 }
             }
         }
     }
-    memory.sums[thread()] = sum;
-    for (uint32_t apart = TILE_THREADS / 2; apart > 0; apart /= 2) {
-        __syncthreads();
-        if (thread() < apart) {
-            memory.sums[thread()] += memory.sums[thread() + apart];
-        }
-    }
-    if (thread() == 0) {
-        sums[blockIdx.x] = memory.sums[0];
+    if (sums_up) {
+        sum_of_block(sum, sums, memory);
     }
 }
 
@@ -130,15 +92,9 @@ kron_clip(const double* sums, uint32_t count, const double* clip, double* factor
     for (uint32_t k = threadIdx.x; k < count; k += 256) {
         sum += sums[k];
     }
-    lanes[threadIdx.x] = sum;
-    for (uint32_t apart = 128; apart > 0; apart /= 2) {
-        __syncthreads();
-        if (threadIdx.x < apart) {
-            lanes[threadIdx.x] += lanes[threadIdx.x + apart];
-        }
-    }
+    sum = sum_of_block(sum, lanes);
     if (threadIdx.x == 0) {
-        const double bound = clip[0] / (clip[1] * clip[1] * lanes[0]);
+        const double bound = clip[0] / (clip[1] * clip[1] * sum);
         // Where the sum is no positive number nothing is clipped.
         *factor = bound > 0.0 && bound < 1.0 ? sqrt(bound) : 1.0;
     }
@@ -153,7 +109,7 @@ kron_scale_f32(const KronItem* items, const KronLayer* layers, const double* fac
         return;
     }
     const KronLayer& layer = memory.layer;
-    const uint32_t columns = layer.inputs + (layer.bias_gradient != 0);
+    const uint32_t columns = layer.columns;
     const uint32_t column = memory.item.j * TILE<f32> + thread();
     if (column >= columns) {
         return;

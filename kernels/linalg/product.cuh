@@ -107,13 +107,10 @@ template <class T> struct MatrixRows {
     uint32_t rows, columns, stride;  // columns without the last
 
     __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
-        if (row >= rows) {
-            return {};
-        }
-        if (column + VECTOR<T> <= columns && takes_vectors(core, stride)) {
+        if (row < rows && column + VECTOR<T> <= columns && takes_vectors(core, stride)) {
             return load<VECTOR<T>>(core + uint64_t(row) * stride + column);
         }
-        const bool is_before = column <= columns;
+        const bool is_before = row < rows && column <= columns;
         const T* const behind = last != nullptr && is_before ? last + row : nullptr;
         return read_singly(core + uint64_t(row) * stride + column, uint64_t(1), is_before ? columns - column : 0, behind);
     }
@@ -134,14 +131,10 @@ template <class T> struct MatrixColumns {
     MatrixRows<T> of;
 
     __device__ Pack<T, VECTOR<T>> read(uint32_t row, uint32_t column) const {
-        const uint32_t there = column < of.rows ? of.rows - column : 0;
-        if (row < of.columns) {
-            return read_singly(of.core + uint64_t(column) * of.stride + row, uint64_t(of.stride), there, static_cast<const T*>(nullptr));
-        }
-        if (row == of.columns && of.last != nullptr) {
-            return read_singly(of.last + column, uint64_t(1), there, static_cast<const T*>(nullptr));
-        }
-        return {};
+        const bool is_last = row == of.columns && of.last != nullptr;
+        const bool exists = column < of.rows && (row < of.columns || is_last);
+        const T* const first = is_last ? of.last + column : of.core + uint64_t(column) * of.stride + row;
+        return read_singly(first, uint64_t(is_last ? 1 : of.stride), exists ? of.rows - column : 0, static_cast<const T*>(nullptr));
     }
 };
 

@@ -1,6 +1,6 @@
 //! Addresses of views.
 
-use cudarc::driver::{DevicePtr, DevicePtrMut, SyncOnDrop};
+use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut, SyncOnDrop};
 
 use crate::backend::Bound;
 use crate::device::Cuda;
@@ -27,6 +27,11 @@ pub(super) fn written<'a, T: Element>(
         Written::Raw(span) => span.address,
         Written::Cpu(_) => unreachable!("ordinary memory used on CUDA"),
     }
+}
+
+/// The address of memory that no other stream uses.
+pub(super) fn own<T>(cuda: &Cuda, memory: &CudaSlice<T>) -> u64 {
+    memory.device_ptr(cuda.stream()).0
 }
 
 fn guarded<'a>((address, guard): (u64, SyncOnDrop<'a>), guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {

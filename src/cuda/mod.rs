@@ -63,7 +63,7 @@
 //! | `kron_left_f32`, | items | rows of 16 bytes, one a launch's block | 4 | read |
 //! | `kron_right_f32`, | layer table | a row of 88 bytes for every layer that an item names | 8 | read |
 //! | `kron_scale_f32` | workspace | of each layer columns by outputs, both filled up to tiles | 16 | written by the first, read by the second |
-//! | (1 block of 64 an item) | sums (the second) | an f64 for every item | 8 | written |
+//! | (1 block of 64 an item) | sums (the second) | an f64 for every item, or the address 0 | 8 | written |
 //! | | factor (the third) | 1 f64 | 8 | read |
 //! | `kron_clip` | sums | their number, u32, as above | 8 | read |
 //! | (1 block) | clip, factor | 2 f64, 1 f64 | 8 | read, written |
@@ -101,6 +101,28 @@
 //! | | numbers | two f64 for every block | 8 | read |
 //! | | states, residuals, done, | f32, f64, u32 and 48 bytes for every block | 8 | read, written |
 //! | | reports | | | |
+//! | `eigen_turn_f32` | items | rows of 16 bytes, one a launch's block | 4 | read |
+//! | (1 block of 64 an item) | basis table | a row of 32 bytes for every basis that an item names | 8 | read |
+//! | | workspace | of each basis order by order, both filled up to tiles | 16 | written |
+//! | | settings | 40 bytes | 8 | read, written |
+//! | `eigen_scale_f32` | items, layer table | as of `kron_left` | 8 | read |
+//! | (1 block of 64 an item) | epilogue table | a row of 40 bytes for every layer | 8 | read |
+//! | | workspace | what `kron_left` wrote; of each layer outputs by columns, both filled up to tiles | 16 | read, written |
+//! | | settings, kind | as above, after `eigen_turn`; u32: 0 to 3 | 8 | read |
+//! | | sums | as of `kron_right` | 8 | written |
+//! | `basis_load_f32`, | items | rows of 16 bytes, one a launch's block | 4 | read |
+//! | `basis_columns_f32`, | bases, block table, firsts | a row of 88 bytes, one of 48 and two f64 for every matrix, after `spd_prepare` | 8 | read |
+//! | `basis_ranks`, | tolerance (the first) | f64 | | |
+//! | `basis_scale_f32`, | findings (the first, | two u64 for every matrix, after `spd_prepare` | 8 | written by the first |
+//! | `basis_store_f32` | the last) | | | |
+//! | (1 block of 64 an item, | workspace | the matrices that rows name, filled up to tiles | 16 | read, written |
+//! | of 256 the second and | quotients, scales, ranks, | f64, f32, u32, u32: the range of columns that a row names, ranks a permutation of it | 8 | read, written |
+//! | third) | columns | | | |
+//! | | failed, reports (the last) | a u32, a row of 24 bytes for every matrix | 8 | read, written |
+//! | `basis_unpack_f32` | items, bases | as above; the last word of an item a row of tiles | 4 | read |
+//! | (1 block of 64 an item) | tiles, their workspace, rounds | as of `spd_tiles`, after it: tiles, workspace, reports | 16 | read |
+//! | | first, last | two u32 | | |
+//! | | failed, workspace | as above | 16 | written |
 //! | `jacobi_<T>`, | jobs | rows of the table, one a launch's block | 4 | read |
 //! | `jacobi_workspace_<T>` | table | m rows of 64 bytes | 8 | read |
 //! | (1 block a job, of 32 to | tolerance, sweeps | f64, u32 | | |
@@ -118,7 +140,10 @@
 //!
 //! A row of the factor table names inputs \[rows·positions×features\], or images, which are read, weights, where there are any, of
 //! which as many are read as there are rows, and a packed factor, which is read and written. A row of the layer table names two
-//! inverses and a gradient, which are read, and a direction, which is written; items of a layer are the tiles of its gradient.
+//! factors and a gradient, which are read, and a direction, which is written; items of a layer are the tiles of its gradient. A
+//! row of the basis table names a basis \[order×order\], which is read; its items are its tiles. A row of the epilogue
+//! table names as many eigenvalues as the layer has outputs, or none, and columns, which are read, and, where `kind` is at least
+//! 2, second moments \[outputs×columns\], which are read and written.
 //!
 //! A row of the reductions names one matrix, or two of the same size, whose rows lie a stride apart; of a matrix that is made
 //! orthogonal, one that is read and one that is written, of the same size. A row of the products names places of the workspace

@@ -6,8 +6,8 @@
 //!
 //! `U = (G + √λ/π·1)⁻¹·V·(A + π·√λ·1)⁻¹` with `π = √((tr A/columns) / (tr G/outputs))`
 //!
-//! (Martens and Grosse 2015, section 6.3), or with [`Curvature::Inputs`] `U = V·(A + λ·1)⁻¹` (FOOF: Benzing 2022). A rule of
-//! [`rules`](crate::rules) then steps with `U` as its gradient.
+//! (Martens and Grosse 2015, section 6.3), with [`DampingForm::Exact`] that of `G·U·A + λ·U = V`, or with [`Curvature::Inputs`]
+//! `U = V·(A + λ·1)⁻¹` (FOOF: Benzing 2022). A rule of [`rules`](crate::rules) then steps with `U` as its gradient.
 //!
 //! The phases are types: a [`Kfac`] that is [`Unobserved`] has no factors and can only [`observe`](Kfac::observe); then it is
 //! [`Observed`] and can be inverted; [`Inverted`], it makes directions, and observes and is inverted again as often as the caller
@@ -34,56 +34,20 @@
 //! # Ok::<(), gradus::Error>(())
 //! ```
 
+mod preconditioner;
+mod settings;
+
 use std::marker::PhantomData;
+
+pub use preconditioner::FactorReport;
+use preconditioner::Preconditioner;
+pub use settings::{Curvature, DampingForm, InitialFactors, KfacSettings};
 
 use crate::device::Device;
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
-use crate::linalg::{
-    Block, Gram, Inputs, Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear, Report, SpdInverse,
-    SpdSettings, Symmetric, SyrkEma,
-};
-use crate::memory::{Buffer, MatMut, MatRef};
-
-/// Which factors a direction is made with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Curvature {
-    /// `A` and `G`: K-FAC.
-    InputsAndOutputs,
-    /// `A` alone: FOOF.
-    Inputs,
-}
-
-/// The settings of a [`Kfac`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct KfacSettings {
-    /// Which factors there are.
-    pub curvature: Curvature,
-    /// `λ`; finite, at least 0.
-    pub damping: f64,
-    /// The share of a factor that an observation keeps in the long run; in \[0, 1\]. Averages are bias-corrected.
-    pub beta: f64,
-    /// Steps that inverses are used for by [`Kfac::step`]; at least 1.
-    pub inverse_every: u64,
-    /// `κ` of the KL clip; positive.
-    pub kl_clip: Option<f64>,
-    /// How blocks are inverted.
-    pub inversion: SpdSettings,
-}
-
-/// `λ = 10⁻³`, `β = 0.95` and new inverses every step, without a clip. The papers give no defaults: λ is to be tuned.
-impl Default for KfacSettings {
-    fn default() -> Self {
-        Self {
-            curvature: Curvature::InputsAndOutputs,
-            damping: 1e-3,
-            beta: 0.95,
-            inverse_every: 1,
-            kl_clip: None,
-            inversion: SpdSettings::default(),
-        }
-    }
-}
+use crate::linalg::{Gram, Inputs, KlClip, LayerDirection, LayerGradient, Linear, SyrkEma};
+use crate::memory::Buffer;
 
 /// What a pass through the network shows of a layer.
 #[derive(Debug)]
@@ -117,19 +81,9 @@ struct Parts<E: Element> {
     averages: SyrkEma<E>,
     /// Packed: of each layer A, then G where there is one.
     factors: Vec<Buffer<E::Real>>,
-    inversion: SpdInverse<E::Real>,
-    /// Rows begin at multiples of [`ROW`] elements.
-    inverses: Vec<Buffer<E::Real>>,
-    apply: KronApply<E::Real>,
+    preconditioner: Preconditioner<E::Real>,
     /// Steps that the inverses have been used for.
     age: u64,
-}
-
-/// Elements that a row of an inverse is a multiple of: whole sectors of f32.
-const ROW: usize = 8;
-
-fn stride(order: usize) -> usize {
-    order.next_multiple_of(ROW)
 }
 
 fn refuse<T>(message: String) -> Result<T> {
@@ -139,31 +93,29 @@ fn refuse<T>(message: String) -> Result<T> {
 impl<E: Element> Kfac<E, Unobserved> {
     /// Room for the factors of these layers. `lr`, which the KL clip asks for, is 1 until [`Self::set_lr`].
     ///
-    /// Errors: a setting outside its range; a layer without inputs or outputs; f64 on CUDA; memory that does not suffice.
+    /// Errors: a setting outside its range; a layer without inputs or outputs; f64 on CUDA; there with [`DampingForm::Exact`] a
+    /// factor that is too large for [`Eigh`](crate::linalg::Eigh); memory that does not suffice.
     pub fn new(device: &Device, layers: &[Linear], settings: KfacSettings) -> Result<Self> {
         if settings.inverse_every == 0 {
             return refuse("inverses cannot be used for 0 steps".to_owned());
         }
         let has_outputs = settings.curvature == Curvature::InputsAndOutputs;
-        let (mut grams, mut blocks) = (Vec::new(), Vec::new());
-        for layer in layers {
-            let first = blocks.len();
-            let block =
-                |order, partner: Option<usize>| Block { balanced_with: partner, ..Block::new(order, settings.damping) };
-            grams.push(Gram::new(layer.inputs, layer.bias, settings.beta));
-            blocks.push(block(layer.columns(), has_outputs.then_some(first + 1)));
-            if has_outputs {
-                grams.push(Gram::new(layer.outputs, false, settings.beta));
-                blocks.push(block(layer.outputs, Some(first)));
-            }
-        }
+        let count = match settings.initial {
+            InitialFactors::None => 0.0,
+            InitialFactors::Identity => 1.0 / (1.0 - settings.beta),
+        };
+        let gram = |features, bias| Gram { count, ..Gram::new(features, bias, settings.beta) };
+        let of_layer =
+            |layer: &Linear| [Some(gram(layer.inputs, layer.bias)), has_outputs.then(|| gram(layer.outputs, false))];
+        let grams: Vec<Gram> = layers.iter().flat_map(of_layer).flatten().collect();
         let averages = SyrkEma::new(device, &grams)?;
-        let inversion = SpdInverse::new(device, &blocks, settings.inversion)?;
-        let apply = KronApply::new(device, layers)?;
-        let zeros = |length| Buffer::zeros(device, length);
-        let factors = grams.iter().map(|gram| zeros(gram.elements())).collect::<Result<_>>()?;
-        let inverses = blocks.iter().map(|block| zeros(block.order * stride(block.order))).collect::<Result<_>>()?;
-        let mut parts = Parts { settings, lr: 1.0, averages, factors, inversion, inverses, apply, age: 0 };
+        let preconditioner = Preconditioner::new(device, layers, &settings)?;
+        let factors = grams.iter().map(|gram| match settings.initial {
+            InitialFactors::None => Buffer::zeros(device, gram.elements()),
+            InitialFactors::Identity => Buffer::from_slice(device, &identity(gram.order())),
+        });
+        let factors = factors.collect::<Result<_>>()?;
+        let mut parts = Parts { settings, lr: 1.0, averages, factors, preconditioner, age: 0 };
         parts.set_clip()?;
         Ok(Self { parts: Box::new(parts), phase: PhantomData })
     }
@@ -193,10 +145,9 @@ impl<E: Element, Phase> Kfac<E, Phase> {
         self.parts.set_clip()
     }
 
-    /// Sets `λ`, from the next inversion on. Errors: it is not a finite number of at least 0.
+    /// Sets `λ`, from the next inversion on, or with [`DampingForm::Exact`] from the next directions on. Errors: it is not a finite number of at least 0.
     pub fn set_damping(&mut self, damping: f64) -> Result<()> {
-        let blocks = self.parts.inversion.blocks().len();
-        self.parts.inversion.set_damping(&vec![damping; blocks])?;
+        self.parts.preconditioner.set_damping(damping)?;
         self.parts.settings.damping = damping;
         Ok(())
     }
@@ -208,7 +159,7 @@ impl<E: Element> Kfac<E, Observed> {
         self.parts.observe(observations)
     }
 
-    /// Inverts the factors. Errors: those of the device; the object is then lost.
+    /// Inverts or decomposes the factors. Errors: those of the device; the object is then lost.
     pub fn invert(mut self) -> Result<Kfac<E, Inverted>> {
         self.parts.invert()?;
         Ok(self.into_phase())
@@ -221,12 +172,12 @@ impl<E: Element> Kfac<E, Inverted> {
         self.parts.observe(observations)
     }
 
-    /// Inverts the factors as they are now. Errors: those of the device.
+    /// Inverts or decomposes the factors as they are now. Errors: those of the device.
     pub fn invert(&mut self) -> Result<()> {
         self.parts.invert()
     }
 
-    /// Writes the direction of every layer. Errors: as [`KronApply::apply`].
+    /// Writes the direction of every layer. Errors: as [`KronApply::apply`](crate::linalg::KronApply::apply).
     pub fn precondition(
         &mut self,
         gradients: &[LayerGradient<'_, E::Real>],
@@ -252,14 +203,14 @@ impl<E: Element> Kfac<E, Inverted> {
     }
 
     /// What became of the factors in the last inversion: of each layer A, then G where there is one. A factor that could not be
-    /// inverted kept its last inverse (at first zeros). On CUDA the host waits.
-    pub fn reports(&self) -> Result<Vec<Report>> {
-        self.parts.inversion.reports()
+    /// inverted, or decomposed, kept what it had (at first zeros). On CUDA the host waits.
+    pub fn reports(&self) -> Result<Vec<FactorReport>> {
+        self.parts.preconditioner.reports()
     }
 
     /// `ν` of the last directions. On CUDA the host waits.
     pub fn clip_factor(&self) -> Result<f64> {
-        self.parts.apply.clip_factor()
+        self.parts.preconditioner.clip_factor()
     }
 }
 
@@ -269,7 +220,7 @@ impl<E: Element> Parts<E> {
     }
 
     fn set_clip(&mut self) -> Result<()> {
-        self.apply.set_clip(self.settings.kl_clip.map(|kappa| KlClip { kappa, lr: self.lr }))
+        self.preconditioner.set_clip(self.settings.kl_clip.map(|kappa| KlClip { kappa, lr: self.lr }))
     }
 
     fn observe(&mut self, observations: Vec<Observation<'_, E>>) -> Result<()> {
@@ -287,14 +238,7 @@ impl<E: Element> Parts<E> {
     }
 
     fn invert(&mut self) -> Result<()> {
-        let orders: Vec<usize> = self.inversion.blocks().iter().map(|block| block.order).collect();
-        let sources = self.factors.iter().zip(&orders).map(|(factor, order)| Symmetric::packed(factor.view(), *order));
-        let sources = sources.collect::<Result<Vec<_>>>()?;
-        let inverses = self.inverses.iter_mut().zip(&orders);
-        let inverses = inverses
-            .map(|(inverse, &order)| MatMut::with_stride(inverse.view_mut(), order, order, stride(order)))
-            .collect::<Result<Vec<_>>>();
-        self.inversion.invert(&sources, &mut inverses?)?;
+        self.preconditioner.invert(&self.factors)?;
         self.age = 0;
         Ok(())
     }
@@ -304,21 +248,14 @@ impl<E: Element> Parts<E> {
         gradients: &[LayerGradient<'_, E::Real>],
         directions: &mut [LayerDirection<'_, E::Real>],
     ) -> Result<()> {
-        let has_outputs = self.has_outputs();
-        let mut rest = self.inverses.iter();
-        let mut inverses = Vec::with_capacity(self.apply.layers().len());
-        for layer in self.apply.layers() {
-            let mut next = |order| square(rest.next().expect("an inverse of every factor"), order);
-            let right = next(layer.columns())?;
-            let left = has_outputs.then(|| next(layer.outputs)).transpose()?;
-            inverses.push(Inverses { left, right });
-        }
-        self.apply.apply(&inverses, gradients, directions)?;
+        self.preconditioner.apply(gradients, directions)?;
         self.age += 1;
         Ok(())
     }
 }
 
-fn square<T: Real>(inverse: &Buffer<T>, order: usize) -> Result<MatRef<'_, T>> {
-    MatRef::with_stride(inverse.view(), order, order, stride(order))
+/// The packed identity.
+fn identity<T: Real>(order: usize) -> Vec<T> {
+    let element = |(i, j)| T::from_f64(f64::from(i == j));
+    (0..order).flat_map(|i| (0..=i).map(move |j| (i, j))).map(element).collect()
 }

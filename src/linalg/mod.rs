@@ -5,6 +5,7 @@
 //! * [`BasisRefresh`]: steps of orthogonal iteration on eigenbases, of any order.
 //! * [`SyrkEma`]: moving averages of Gram matrices, which are such blocks.
 //! * [`KronApply`]: the inverses of two blocks applied to the gradient of a layer.
+//! * [`EigenApply`]: a function of their eigenvalues, or of second moments in their eigenbases, applied to it.
 //! * [`SpdFactor`]: their Cholesky factors, kept, and solutions for any numbers of right-hand sides.
 //! * [`InverseRoot`]: inverse p-th roots of such blocks, as Shampoo needs them.
 //! * [`PolarFactor`]: matrices made orthogonal by Newton-Schulz iterations, as Muon steps with them.
@@ -21,9 +22,11 @@
 
 mod basis;
 mod blocks;
+mod eigenbasis;
 mod eigh;
 mod factor;
 mod kron;
+mod layer;
 mod polar;
 mod reduce;
 mod report;
@@ -36,12 +39,15 @@ pub(crate) use basis::BasisBackend;
 pub use basis::BasisRefresh;
 pub(crate) use blocks::Job;
 pub use blocks::{Block, SpdSettings};
+pub(crate) use eigenbasis::EigenBackend;
+pub use eigenbasis::{EigenApply, EigenLayer, Eigenbases, Eigenbasis, Epilogue};
 pub(crate) use eigh::EighBackend;
 pub use eigh::{Eigh, EighReport, EighSettings, EighStatus};
 pub(crate) use factor::FactorBackend;
 pub use factor::SpdFactor;
 pub(crate) use kron::KronBackend;
-pub use kron::{Inverses, KlClip, KronApply, LayerDirection, LayerGradient, Linear};
+pub use kron::{Inverses, KronApply};
+pub use layer::{KlClip, LayerDirection, LayerGradient, Linear};
 pub(crate) use polar::PolarBackend;
 pub use polar::{PolarFactor, PolarNorm, PolarSettings};
 pub(crate) use reduce::ReduceBackend;

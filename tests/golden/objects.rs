@@ -36,6 +36,7 @@ pub fn objects() -> &'static [Object] {
         Object { name: "entropy_sgd", single: entropy_sgd::<f32>, double: entropy_sgd::<f64> },
         Object { name: "foof", single: kfac::heuristic::<f32>, double: kfac::heuristic::<f64> },
         Object { name: "kfac_heuristic", single: kfac::heuristic::<f32>, double: kfac::heuristic::<f64> },
+        Object { name: "kfac_klclip", single: kfac::kl_clip::<f32>, double: kfac::kl_clip::<f64> },
         Object { name: "gtadam", single: gt_adam::<f32>, double: gt_adam::<f64> },
     ]
 }

@@ -1,7 +1,9 @@
 //! K-FAC and FOOF: every device against f64 on the CPU.
 
 use gradus::element::{Element, Real};
-use gradus::kfac::{Curvature, Inverted, Kfac, KfacSettings, Observation, Observed};
+use gradus::kfac::{
+    Curvature, DampingForm, FactorReport, InitialFactors, Inverted, Kfac, KfacSettings, Observation, Observed,
+};
 use gradus::linalg::{Inputs, LayerDirection, LayerGradient, Linear};
 use gradus::{Buffer, Device, MatMut, MatRef};
 
@@ -99,7 +101,7 @@ fn played<E: Element>(device: &Device, settings: KfacSettings, phases: &[Phase])
             }
         }
         let kfac = kfac.as_ref().unwrap();
-        assert!(kfac.reports().unwrap().iter().all(|report| report.is_inverted()));
+        assert!(kfac.reports().unwrap().iter().all(|report| report.is_renewed()));
         let wide = |buffer: &Buffer<E::Real>| buffer.to_vec().unwrap().into_iter().map(Real::to_f64);
         let values = to.iter().map(|[weight, bias]| wide(weight).chain(wide(bias)).collect()).collect();
         directions.push((values, kfac.clip_factor().unwrap()));
@@ -132,9 +134,12 @@ fn compare(settings: KfacSettings, phases: &[Phase]) -> Vec<(Vec<Vec<f64>>, f64)
 const SETTINGS: KfacSettings = KfacSettings {
     curvature: Curvature::InputsAndOutputs,
     damping: 0.05,
+    damping_form: DampingForm::Factored,
     beta: 0.9,
+    initial: InitialFactors::None,
     inverse_every: 1,
     kl_clip: None,
+    decomposition: gradus::linalg::EighSettings { sweeps: 30, tolerance: 1e-4 },
     inversion: gradus::linalg::SpdSettings { retries: 3, growth: 10.0, tolerance: 1e-4 },
 };
 
@@ -154,6 +159,110 @@ fn directions_of_kfac_are_those_of_f64() {
 #[test]
 fn directions_of_foof_are_those_of_f64() {
     compare(KfacSettings { curvature: Curvature::Inputs, ..SETTINGS }, &[Phase::Step; 3]);
+}
+
+#[test]
+fn directions_with_exact_damping_are_those_of_f64() {
+    for curvature in [Curvature::InputsAndOutputs, Curvature::Inputs] {
+        for kl_clip in [None, Some(1e-3)] {
+            compare(
+                KfacSettings { curvature, kl_clip, damping_form: DampingForm::Exact, ..SETTINGS },
+                &[Phase::Step; 3],
+            );
+        }
+    }
+}
+
+/// The relative difference in the norm.
+fn difference(found: &[(Vec<Vec<f64>>, f64)], expected: &[(Vec<Vec<f64>>, f64)]) -> f64 {
+    let values = |steps: &[(Vec<Vec<f64>>, f64)]| -> Vec<f64> {
+        steps.iter().flat_map(|(layers, _)| layers.iter().flatten().copied()).collect()
+    };
+    let (found, expected) = (values(found), values(expected));
+    let error = found.iter().zip(&expected).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
+    (error / expected.iter().map(|x| x * x).sum::<f64>()).sqrt()
+}
+
+/// One factor, with the identity in place of the other, is damped alike by both forms.
+#[test]
+fn foof_is_the_same_with_both_forms_of_damping() {
+    let factored = KfacSettings { curvature: Curvature::Inputs, ..SETTINGS };
+    let exact = KfacSettings { damping_form: DampingForm::Exact, ..factored };
+    let [factored, exact] =
+        [factored, exact].map(|settings| played::<f64>(&Device::cpu(), settings, &[Phase::Step; 3]));
+    let error = difference(&exact, &factored);
+    assert!(error <= 1e-12, "relative error {error:e}");
+}
+
+/// As λ grows, directions with exact damping become `V/λ`.
+#[test]
+fn great_damping_leaves_the_gradient() {
+    let damping = 1e9;
+    let exact = KfacSettings { damping, damping_form: DampingForm::Exact, ..SETTINGS };
+    let found = played::<f64>(&Device::cpu(), exact, &[Phase::Step]);
+    for ((found, [.., weight, bias]), layer) in found[0].0.iter().zip(&steps(1)[0]).zip(&LAYERS) {
+        let bias = bias.iter().map(|x| if layer.bias { *x } else { 0.0 });
+        for (found, v) in found.iter().zip(weight.iter().copied().chain(bias)) {
+            assert!((found * damping - v).abs() <= 1e-6 * (1.0 + v.abs()), "{found} and {v}");
+        }
+    }
+}
+
+/// Factors that begin as the identity keep the share β of it in every observation.
+#[test]
+fn factors_begin_as_the_identity() {
+    for damping_form in [DampingForm::Factored, DampingForm::Exact] {
+        let settings = KfacSettings { initial: InitialFactors::Identity, damping_form, ..SETTINGS };
+        compare(settings, &[Phase::Step; 3]);
+        // Where β is nearly 1, they hardly leave it.
+        let settings = KfacSettings { beta: 1.0 - 1e-9, damping: 1.0, ..settings };
+        let found = played::<f64>(&Device::cpu(), settings, &[Phase::Step]);
+        let by = if damping_form == DampingForm::Exact { 2.0 } else { 4.0 };
+        for (found, [_, _, weight, _]) in found[0].0.iter().zip(&steps(1)[0]) {
+            for (found, v) in found.iter().zip(weight) {
+                assert!((found * by - v).abs() <= 1e-5 * (1.0 + v.abs()), "{found} and {v}");
+            }
+        }
+    }
+    let settings = KfacSettings { initial: InitialFactors::Identity, beta: 1.0, ..SETTINGS };
+    let refused = Kfac::<f32>::new(&Device::cpu(), &LAYERS, settings).err().unwrap().to_string();
+    assert_eq!(refused, "factor 0: its count inf is not a finite number of at least 0");
+}
+
+/// Damping that is set anew holds for the next directions with exact damping, for the next inversion else.
+#[test]
+fn another_damping_holds_when_it_is_said_to() {
+    let layer = Linear { inputs: 1, outputs: 1, bias: false };
+    for device in those() {
+        for (damping_form, at_once) in [(DampingForm::Exact, true), (DampingForm::Factored, false)] {
+            let settings = KfacSettings { damping: 1.0, damping_form, ..SETTINGS };
+            let (x, g) = (placed::<f32>(device, &[1.0]), placed::<f32>(device, &[1.0]));
+            let observation = Observation {
+                inputs: Inputs::rows(MatRef::new(x.view(), 1, 1).unwrap()),
+                output_gradients: Some(Inputs::rows(MatRef::new(g.view(), 1, 1).unwrap())),
+            };
+            let kfac = Kfac::<f32>::new(device, &[layer], settings).unwrap();
+            let mut kfac = kfac.observe(vec![observation]).and_then(Kfac::<f32, Observed>::invert).unwrap();
+            let direction = |kfac: &mut Kfac<f32, Inverted>| {
+                let mut u = Buffer::<f32>::zeros(device, 1).unwrap();
+                let gradient = LayerGradient { weight: MatRef::new(x.view(), 1, 1).unwrap(), bias: None };
+                let to = LayerDirection { weight: MatMut::new(u.view_mut(), 1, 1).unwrap(), bias: None };
+                kfac.precondition(&[gradient], &mut [to]).unwrap();
+                u.to_vec().unwrap()[0]
+            };
+            let damped = if at_once { [0.5, 0.1] } else { [0.25, 0.0625] };
+            let is = |found: f32, expected: f32| assert!((found - expected).abs() <= 1e-6, "{found}, not {expected}");
+            is(direction(&mut kfac), damped[0]);
+            kfac.set_damping(9.0).unwrap();
+            is(direction(&mut kfac), damped[usize::from(at_once)]);
+            kfac.invert().unwrap();
+            is(direction(&mut kfac), damped[1]);
+            assert!(kfac.set_damping(-1.0).is_err() && kfac.settings().damping == 9.0);
+            let reports = kfac.reports().unwrap();
+            let is_exact = |report: &FactorReport| matches!(report, FactorReport::Eigenbasis(_));
+            assert!(reports.len() == 2 && reports.iter().all(|report| is_exact(report) == at_once));
+        }
+    }
 }
 
 /// Inverses are used for as many steps as the settings say, and are those of all that was observed.
@@ -184,6 +293,8 @@ fn what_does_not_fit_is_refused() {
         refused(new(KfacSettings { damping: -1.0, ..SETTINGS }).err()),
         "block 0: its damping -1 is not a finite number of at least 0"
     );
+    let exact = KfacSettings { damping_form: DampingForm::Exact, damping: -1.0, ..SETTINGS };
+    assert_eq!(refused(new(exact).err()), "epilogue: damping = -1 is not a finite number of at least 0");
     let kappa = KfacSettings { kl_clip: Some(0.0), ..SETTINGS };
     assert_eq!(refused(new(kappa).err()), "KL clip: kappa = 0 is not a positive number");
     let x = [1.0_f32; 40];

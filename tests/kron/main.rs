@@ -4,6 +4,8 @@ mod accuracy;
 mod basis;
 #[path = "../common/mod.rs"]
 mod common;
+mod eigenbasis;
+mod eigenlayers;
 mod eigh;
 mod kfac;
 mod matrices;

@@ -5,6 +5,9 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod eigen;
+mod eigenbasis;
+#[path = "../kron/eigenlayers.rs"]
+mod eigenlayers;
 mod factors;
 mod inverses;
 #[path = "../kron/matrices.rs"]

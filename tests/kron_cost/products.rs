@@ -12,7 +12,7 @@ use crate::common::software::{Alone, alone};
 use crate::{device, executed};
 
 /// Launches alone: no copy, no allocation, no wait.
-pub fn check_host(report: &Report, kernels: &[&str]) {
+pub(crate) fn check_host(report: &Report, kernels: &[&str]) {
     let names: Vec<&str> = report.launches.iter().map(|launch| launch.kernel.as_str()).collect();
     assert_eq!(names, kernels);
     let count = kernels.len() as u64;
@@ -23,7 +23,7 @@ pub fn check_host(report: &Report, kernels: &[&str]) {
 }
 
 /// What a kernel's multiplications are of all that its threads execute.
-pub fn check_work(report: &Report, kernel: &str, useful: f64) {
+pub(crate) fn check_work(report: &Report, kernel: &str, useful: f64) {
     let counters = &report.kernels[kernel];
     let share = useful / executed(counters) as f64;
     let passes = counters.shared.wavefronts as f64 / counters.shared.ideal_wavefronts as f64;
@@ -33,7 +33,7 @@ pub fn check_work(report: &Report, kernel: &str, useful: f64) {
     assert_eq!(counters.thread_instructions.local, 0, "{kernel}");
 }
 
-pub fn second<T>(alone: &Alone, mut call: impl FnMut() -> T) -> Report {
+pub(crate) fn second<T>(alone: &Alone, mut call: impl FnMut() -> T) -> Report {
     call();
     alone.driver.reset();
     call();

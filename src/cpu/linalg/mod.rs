@@ -1,9 +1,11 @@
 //! Linear algebra by faer: one matrix a thread, or, of large matrices that are fewer than the threads, all threads a matrix.
 
 mod basis;
+mod eigenbasis;
 mod eigh;
 mod factor;
 mod kron;
+mod layer;
 mod memory;
 mod plan;
 mod polar;
@@ -17,6 +19,7 @@ mod syrk;
 mod warm;
 
 pub(crate) use basis::CpuBasis;
+pub(crate) use eigenbasis::CpuEigen;
 pub(crate) use eigh::CpuEigh;
 pub(crate) use factor::CpuFactor;
 pub(crate) use kron::CpuKron;

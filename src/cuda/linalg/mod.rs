@@ -2,9 +2,11 @@
 
 mod arguments;
 mod basis;
+mod eigenbasis;
 mod eigh;
 mod factor;
 mod kron;
+mod layer;
 mod plan;
 mod polar;
 mod poly;
@@ -18,6 +20,7 @@ mod tiles;
 mod warm;
 
 pub(crate) use basis::CudaBasis;
+pub(crate) use eigenbasis::CudaEigen;
 pub(crate) use eigh::CudaEigh;
 pub(crate) use factor::CudaFactor;
 pub(crate) use kron::CudaKron;

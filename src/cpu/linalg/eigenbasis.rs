@@ -1,0 +1,121 @@
+//! Directions in eigenbases. Twin: `src/cuda/linalg/eigenbasis.rs`.
+
+use rayon::prelude::*;
+
+use super::layer::{Clip, Whole, faer};
+use super::memory::{slice, slice_mut};
+use crate::element::Real;
+use crate::error::Result;
+use crate::fmath::{pow, powi};
+use crate::linalg::{EigenBackend, Eigenbases, Epilogue, KlClip, LayerDirection, LayerGradient, Linear};
+use crate::memory::MatMut;
+
+/// The layers of a plan on the CPU.
+pub(crate) struct CpuEigen {
+    layers: Vec<Linear>,
+    epilogue: Epilogue,
+    clip: Clip,
+}
+
+impl CpuEigen {
+    pub(crate) fn new(layers: Vec<Linear>, epilogue: Epilogue) -> Self {
+        Self { layers, epilogue, clip: Clip::new() }
+    }
+}
+
+/// Scales an element of W; s and t are its eigenvalues, `moment` is its element of E.
+fn scaling<T: Real>(epilogue: Epilogue) -> impl Fn(T, T, T, Option<&mut T>) -> T {
+    let real = T::from_f64;
+    let updated = move |w: T, moment: Option<&mut T>, beta: f64| {
+        let moment = moment.expect("second moments of every layer");
+        *moment = real(beta).fma(*moment, real(1.0 - beta) * w * w);
+        *moment
+    };
+    move |w, s, t, moment| match epilogue {
+        Epilogue::Damped { damping } => w / s.fma(t, real(damping)),
+        Epilogue::Power { damping, exponent } => {
+            let product = s * t;
+            let product = if product < real(0.0) { real(0.0) } else { product };
+            w * pow(product + real(damping), real(exponent))
+        }
+        Epilogue::SecondMoments { beta, damping } => w / (updated(w, moment, beta) + real(damping)),
+        Epilogue::Adam { beta, epsilon, updates } => {
+            let correction = real(1.0 / (1.0 - powi(beta, updates)));
+            w / ((updated(w, moment, beta) * correction).sqrt() + real(epsilon))
+        }
+    }
+}
+
+/// Writes U; returns ⟨U, V⟩ as the sum that it is in the bases.
+fn apply_one<T: Real>(
+    layer: &Linear,
+    epilogue: Epilogue,
+    bases: &Eigenbases<'_, T>,
+    moments: Option<&mut MatMut<'_, T>>,
+    gradient: &LayerGradient<'_, T>,
+    direction: &mut LayerDirection<'_, T>,
+) -> f64 {
+    let Eigenbases { left, right } = bases;
+    let (mut moments_stride, mut moments_at) = (0, None);
+    if let Some(moments) = moments {
+        moments_stride = moments.stride();
+        moments_at = Some(slice_mut(&mut moments.view));
+    }
+    let v = Whole::of_gradient(layer, gradient);
+    let z = left.as_ref().map(|left| Whole::product(layer, faer(&left.vectors).transpose(), v.faer()));
+    let mut w = Whole::product(layer, z.as_ref().unwrap_or(&v).faer(), faer(&right.vectors));
+    let scaled = scaling(epilogue);
+    let t = slice(&right.values);
+    let mut sum = 0.0;
+    for (i, row) in w.at.chunks_exact_mut(w.columns).enumerate() {
+        let s = left.as_ref().map_or(T::from_f64(1.0), |left| slice(&left.values)[i]);
+        for (j, w) in row.iter_mut().enumerate() {
+            let moment = moments_at.as_mut().map(|at| &mut at[i * moments_stride + j]);
+            let to = scaled(*w, s, t[j], moment);
+            sum += to.to_f64() * w.to_f64();
+            *w = to;
+        }
+    }
+    let y = left.as_ref().map(|left| Whole::product(layer, faer(&left.vectors), w.faer()));
+    let u = Whole::product(layer, y.as_ref().unwrap_or(&w).faer(), faer(&right.vectors).transpose());
+    u.store(layer, direction);
+    sum
+}
+
+impl<T: Real> EigenBackend<T> for CpuEigen {
+    fn set_epilogue(&mut self, epilogue: Epilogue) -> Result<()> {
+        self.epilogue = epilogue;
+        Ok(())
+    }
+
+    fn set_clip(&mut self, clip: Option<KlClip>) -> Result<()> {
+        self.clip.set(clip);
+        Ok(())
+    }
+
+    fn apply(
+        &mut self,
+        bases: &[Eigenbases<'_, T>],
+        moments: &mut [MatMut<'_, T>],
+        gradients: &[LayerGradient<'_, T>],
+        directions: &mut [LayerDirection<'_, T>],
+    ) -> Result<()> {
+        if let Epilogue::Adam { updates, .. } = &mut self.epilogue {
+            *updates = updates.saturating_add(1);
+        }
+        let mut moments: Vec<_> = moments.iter_mut().map(Some).collect();
+        moments.resize_with(self.layers.len(), || None);
+        let read = self.layers.par_iter().zip(bases).zip(gradients);
+        let tasks = read.zip(moments).zip(&mut *directions).with_max_len(1);
+        let sums = tasks.map(|((((layer, bases), gradient), moments), direction)| {
+            apply_one(layer, self.epilogue, bases, moments, gradient, direction)
+        });
+        let sums: Vec<f64> = sums.collect();
+        self.clip.finish(&self.layers, &sums, directions);
+        Ok(())
+    }
+
+    fn clip_factor(&self) -> Result<f64> {
+        Ok(self.clip.factor)
+    }
+}
