@@ -51,39 +51,41 @@ __device__ void multiply(TileMicro<T>& d, const A& a, uint32_t top, const B& b, 
                          ProductMemory<T>& memory) {
     constexpr int M = MICRO<T>;
     Brought<T> of_a, of_b;
-    of_a.fetch(a, 0, top);
-    of_b.fetch(b, 0, left);
+    const uint32_t slab_count = (rows + SLAB - 1) / SLAB;
     __syncthreads();
+    // A slab is brought while the one before is multiplied.
     #pragma unroll 1
-    for (uint32_t first = 0; first < rows; first += SLAB) {
-        auto& slabs = memory.slabs[first / SLAB % 2];
-        of_a.put(slabs[0]);
-        of_b.put(slabs[1]);
-        __syncthreads();
-        if (first + SLAB < rows) {
-            of_a.fetch(a, first + SLAB, top);
-            of_b.fetch(b, first + SLAB, left);
+    for (uint32_t slab = 0; slab <= slab_count; slab++) {
+        if (slab < slab_count) {
+            of_a.fetch(a, slab * SLAB, top);
+            of_b.fetch(b, slab * SLAB, left);
         }
-        if (!takes) {
-            continue;
-        }
-        const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
-        #pragma unroll 1
-        for (int group = 0; group < SLAB; group += 4) {
-            #pragma unroll
-            for (int m = 0; m < 4; m++) {
-                T x[M], y[M];
-                slabs[0].read(group + m, ti, x);
-                slabs[1].read(group + m, tj, y);
+        if (takes && slab > 0) {
+            const auto& slabs = memory.slabs[(slab - 1) % 2];
+            const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
+            #pragma unroll 1
+            for (int group = 0; group < SLAB; group += 4) {
                 #pragma unroll
-                for (int r = 0; r < M; r++) {
+                for (int m = 0; m < 4; m++) {
+                    T x[M], y[M];
+                    slabs[0].read(group + m, ti, x);
+                    slabs[1].read(group + m, tj, y);
                     #pragma unroll
-                    for (int c = 0; c < M; c++) {
-                        d.at[r][c] = fma(x[r], y[c], d.at[r][c]);
+                    for (int r = 0; r < M; r++) {
+                        #pragma unroll
+                        for (int c = 0; c < M; c++) {
+                            d.at[r][c] = fma(x[r], y[c], d.at[r][c]);
+                        }
                     }
                 }
             }
         }
+        if (slab < slab_count) {
+            auto& slabs = memory.slabs[slab % 2];
+            of_a.put(slabs[0]);
+            of_b.put(slabs[1]);
+        }
+        __syncthreads();
     }
 }
 
