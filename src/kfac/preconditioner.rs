@@ -60,7 +60,10 @@ impl<T: Real> Preconditioner<T> {
                     ..Block::new(order, settings.damping)
                 };
                 let blocks: Vec<Block> = orders.iter().enumerate().map(block).collect();
-                let inversion = SpdInverse::new(device, &blocks, settings.inversion)?;
+                let inversion = match settings.warm_start {
+                    None => SpdInverse::new(device, &blocks, settings.inversion)?,
+                    Some(warm) => SpdInverse::with_warm_start(device, &blocks, settings.inversion, warm)?,
+                };
                 Form::Factored { inversion, apply: KronApply::new(device, layers)? }
             }
             DampingForm::Exact => {

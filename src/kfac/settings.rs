@@ -1,4 +1,4 @@
-use crate::linalg::{EighSettings, SpdSettings};
+use crate::linalg::{EighSettings, SpdSettings, WarmStart};
 
 /// Which factors a direction is made with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub struct KfacSettings {
     pub kl_clip: Option<f64>,
     /// How factors are inverted, with [`DampingForm::Factored`].
     pub inversion: SpdSettings,
+    /// How inverses begin from those before, with [`DampingForm::Factored`]; with `None` they do not.
+    pub warm_start: Option<WarmStart>,
     /// How factors are decomposed, with [`DampingForm::Exact`].
     pub decomposition: EighSettings,
 }
@@ -64,6 +66,7 @@ impl Default for KfacSettings {
             inverse_every: 1,
             kl_clip: None,
             inversion: SpdSettings::default(),
+            warm_start: None,
             decomposition: EighSettings::default(),
         }
     }

@@ -23,7 +23,7 @@ use crate::memory::{MatMut, ViewMut};
 /// A matrix with an element that is not finite, or that is not symmetric, or whose columns cannot be made orthogonal, leaves its
 /// basis and quotients as they were, and its [`EighReport`] says so; no other matrix is touched by it.
 ///
-/// It is made once for a list of sizes, and then holds all memory that a call needs: on CUDA a call is 21 launches, waits for
+/// It is made once for a list of sizes, and then holds all memory that a call needs: on CUDA a call is 22 launches, waits for
 /// nothing and can be captured in a graph.
 ///
 /// ```

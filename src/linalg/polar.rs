@@ -118,10 +118,8 @@ fn solved(rows: [[f64; 4]; 4]) -> [f64; 4] {
         let pivot = (k..4).max_by(|i, j| all[*i][k].abs().total_cmp(&all[*j][k].abs())).unwrap_or(k);
         all.swap(k, pivot);
         for i in (0..4).filter(|i| *i != k) {
-            let factor = all[i][k] / all[k][k];
-            for j in k..5 {
-                all[i][j] -= factor * all[k][j];
-            }
+            let (factor, row) = (all[i][k] / all[k][k], all[k]);
+            all[i].iter_mut().zip(row).skip(k).for_each(|(x, y)| *x -= factor * y);
         }
     }
     [0, 1, 2, 3].map(|k| all[k][4] / all[k][k])

@@ -4,7 +4,7 @@ use gradus::element::{Element, Real};
 use gradus::kfac::{
     Curvature, DampingForm, FactorReport, InitialFactors, Inverted, Kfac, KfacSettings, Observation, Observed,
 };
-use gradus::linalg::{Inputs, LayerDirection, LayerGradient, Linear};
+use gradus::linalg::{Inputs, LayerDirection, LayerGradient, Linear, WarmStart};
 use gradus::{Buffer, Device, MatMut, MatRef};
 
 use crate::common::data::{Numbers, element, seed};
@@ -139,6 +139,7 @@ const SETTINGS: KfacSettings = KfacSettings {
     initial: InitialFactors::None,
     inverse_every: 1,
     kl_clip: None,
+    warm_start: None,
     decomposition: gradus::linalg::EighSettings { sweeps: 30, tolerance: 1e-4 },
     inversion: gradus::linalg::SpdSettings { retries: 3, growth: 10.0, tolerance: 1e-4 },
 };
@@ -181,6 +182,20 @@ fn difference(found: &[(Vec<Vec<f64>>, f64)], expected: &[(Vec<Vec<f64>>, f64)])
     let (found, expected) = (values(found), values(expected));
     let error = found.iter().zip(&expected).map(|(x, y)| (x - y).powi(2)).sum::<f64>();
     (error / expected.iter().map(|x| x * x).sum::<f64>()).sqrt()
+}
+
+/// Inverses that begin from those before make the same directions within what is certified.
+#[test]
+fn warm_starts_make_nearly_the_same_directions() {
+    let warm = WarmStart { steps: 4, tolerance: 1e-4 };
+    let settings = KfacSettings { warm_start: Some(warm), beta: 0.99, damping: 0.3, ..SETTINGS };
+    let expected = played::<f64>(&Device::cpu(), KfacSettings { warm_start: None, ..settings }, &[Phase::Step; 6]);
+    let refined = difference(&played::<f64>(&Device::cpu(), settings, &[Phase::Step; 6]), &expected);
+    assert!((1e-12..=1e-3).contains(&refined), "relative error {refined:e}");
+    for device in devices().iter().skip(cpus().len() - 1) {
+        let error = difference(&played::<f32>(device, settings, &[Phase::Step; 6]), &expected);
+        assert!(error <= 1e-3, "relative error {error:e} on {device}");
+    }
 }
 
 /// One factor, with the identity in place of the other, is damped alike by both forms.

@@ -1,12 +1,11 @@
-//! Polar factors, inverse roots and reductions.
+//! Polar factors, inverse roots, warm starts, refreshed bases and reductions.
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::linalg::{
-    Block, InverseRoot, Operand, PolarFactor, PolarSettings, Reduction, Reductions, RootBlock, RootReport,
-    RootSettings, SpdInverse, SpdSettings, Symmetric, WarmStart,
+    BasisRefresh, Block, InverseRoot, Operand, PolarFactor, PolarSettings, Reduction, Reductions, RootBlock,
+    RootReport, RootSettings, SpdInverse, SpdSettings, Symmetric, WarmStart,
 };
 use gradus::{Buffer, Device, MatMut, MatRef};
-
 use softcuda::driver::StreamMode;
 use softcuda::machine::Options;
 
@@ -131,13 +130,42 @@ fn a_warm_start_is_products_and_saves_the_inversion() {
     assert!(idle < work(product) / 100, "{idle} instructions for nothing");
 }
 
-/// Roots, factors and numbers of one list of matrices, and where they go.
+#[test]
+fn a_refreshed_basis_is_a_few_launches_and_mostly_multiplication() {
+    let Some(alone) = alone() else { return };
+    const ORDER: usize = 512;
+    let device = device();
+    let (elements, _) = Square::with_condition(ORDER, 5.0, &mut Numbers::new(seed())).rounded::<f32>();
+    let (source, identity) = (Buffer::from_slice(&device, &elements).unwrap(), Square::zeros(ORDER).damped(1.0));
+    let mut basis = Buffer::from_slice(&device, &identity.rounded::<f32>().0).unwrap();
+    let mut quotients = Buffer::<f32>::zeros(&device, ORDER).unwrap();
+    let mut plan = BasisRefresh::<f32>::new(&device, &[ORDER], 1e-4).unwrap();
+    let report = second(&alone, || {
+        let source = Symmetric::full(MatRef::new(source.view(), ORDER, ORDER).unwrap()).unwrap();
+        let basis = MatMut::new(basis.view_mut(), ORDER, ORDER).unwrap();
+        plan.refresh(&[source], &mut [basis], &mut [quotients.view_mut()]).unwrap();
+    });
+    let product = "poly_product_f32";
+    let begin = ["spd_prepare_f32", "basis_load_f32", product, "basis_columns_f32", "basis_ranks", "basis_scale_f32"];
+    let round = [product, "spd_prepare_f32", "spd_tiles_f32", "basis_unpack_f32", product];
+    check_host(&report, &[&begin[..], &round, &round, &round, &["basis_store_f32"]].concat());
+    assert!(plan.reports().unwrap()[0].is_decomposed());
+    // A·Q, and of every round half of YᵀY, and Y·Vᵀ without what is zero of Vᵀ in whole tiles.
+    let cube = ORDER.pow(3) as f64;
+    let triangle = (1.0 + 64.0 / ORDER as f64) / 2.0 * cube;
+    check_work(&report, product, cube + 3.0 * ((ORDER * ORDER * (ORDER + 1) / 2) as f64 + triangle));
+}
+
+/// Roots, factors, numbers and bases of one list of matrices, and where they go.
 struct Model {
     sources: Vec<Buffer<f32>>,
     roots: InverseRoot<f32>,
     polar: PolarFactor<f32>,
     reductions: Reductions<f32>,
+    refresh: BasisRefresh<f32>,
     to: [Vec<Buffer<f32>>; 2],
+    bases: Vec<Buffer<f32>>,
+    quotients: Vec<Buffer<f32>>,
     numbers: Buffer<f64>,
 }
 
@@ -154,13 +182,20 @@ impl Model {
         let blocks: Vec<RootBlock> = (0..).zip(ORDERS).map(block).collect();
         let shapes = ORDERS.map(|order| (order, order));
         let list = ORDERS.map(|order| Reduction::LargestEigenvalue { order, steps: order as u32 / 10 + 1 });
+        let identity = |order| {
+            let (elements, _) = Square::zeros(order).damped(1.0).rounded::<f32>();
+            Buffer::from_slice(device, &elements).unwrap()
+        };
         let zeros = || ORDERS.map(|order| Buffer::zeros(device, order * order).unwrap()).into();
         Self {
             sources: ORDERS.map(source).into(),
             roots: InverseRoot::new(device, &blocks, RootSettings { steps: 20, ..RootSettings::default() }).unwrap(),
             polar: PolarFactor::new(device, &shapes, PolarSettings::newton_schulz(2)).unwrap(),
             reductions: Reductions::new(device, &list).unwrap(),
+            refresh: BasisRefresh::new(device, &ORDERS, 1e-4).unwrap(),
             to: [zeros(), zeros()],
+            bases: ORDERS.map(identity).into(),
+            quotients: ORDERS.map(|order| Buffer::zeros(device, order).unwrap()).into(),
             numbers: Buffer::zeros(device, ORDERS.len()).unwrap(),
         }
     }
@@ -180,12 +215,17 @@ impl Model {
         self.roots.compute(&sources, &mut roots.iter_mut().zip(ORDERS).map(target).collect::<Vec<_>>())?;
         let sources: Vec<_> = matrices().collect();
         self.polar.orthogonalize(&sources, &mut factors.iter_mut().zip(ORDERS).map(target).collect::<Vec<_>>())?;
+        let sources: Vec<_> = matrices().map(|matrix| Symmetric::full(matrix).unwrap()).collect();
+        let mut bases: Vec<_> = self.bases.iter_mut().zip(ORDERS).map(target).collect();
+        let mut quotients: Vec<_> = self.quotients.iter_mut().map(Buffer::view_mut).collect();
+        self.refresh.refresh(&sources, &mut bases, &mut quotients)?;
         let operands: Vec<_> = matrices().map(Operand::One).collect();
         self.reductions.reduce(&operands, &mut self.numbers.view_mut())
     }
 
     fn results(&self) -> (Vec<f32>, Vec<f64>, Vec<RootReport>) {
-        let elements = self.to.iter().flatten().flat_map(|to| to.to_vec().unwrap()).collect();
+        let all = self.to.iter().flatten().chain(&self.bases).chain(&self.quotients);
+        let elements = all.flat_map(|to| to.to_vec().unwrap()).collect();
         (elements, self.numbers.to_vec().unwrap(), self.roots.reports().unwrap())
     }
 }
@@ -204,6 +244,8 @@ fn captured_calls_are_replayed() {
         stream.end_capture(CUgraphInstantiate_flags(0)).unwrap();
         assert!(unseen.contains("stale during graph capture: a matrix has moved"), "{unseen}");
         replayed.call().unwrap();
+        // Bases go on from where they are.
+        eager.call().unwrap();
         stream.begin_capture(global).unwrap();
         replayed.call().unwrap();
         let graph = stream.end_capture(CUgraphInstantiate_flags(0)).unwrap().expect("there are kernels in it");

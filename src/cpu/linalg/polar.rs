@@ -48,7 +48,7 @@ impl<T: Real> Scratch<T> {
         let own = inner(rows(), rows()).sqrt();
         let by = match norm {
             PolarNorm::Plus { factor, epsilon } => factor.mul_add(own, epsilon),
-            PolarNorm::AtLeast { epsilon } => own.max(epsilon) + (own - own),
+            PolarNorm::AtLeast { epsilon } => own.max(epsilon),
         };
         let scale = 1.0 / by;
         for (to, row) in self.iterates[0].chunks_exact_mut(self.columns).zip(rows()) {

@@ -48,7 +48,7 @@ pub(super) fn symmetric<T: Real>(
         for (i, x) in column.iter().enumerate().skip(j) {
             let error = if i == j { (*x - one).abs() } else { x.abs() };
             // A NaN is kept.
-            worst = if error > worst || error != error { error } else { worst };
+            worst = if error > worst || error.to_f64().is_nan() { error } else { worst };
         }
     }
     cpu.run(MirrorUpper { elements: to, order, stride: order });

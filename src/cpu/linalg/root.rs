@@ -101,7 +101,7 @@ impl<T: Real> Scratch<T> {
             }
         }
         // The step before was the better one.
-        if report.steps > 1 && !(error < before) {
+        if report.steps > 1 && (error.is_nan() || error >= before) {
             self.roots.swap(0, 1);
             error = before;
         }

@@ -50,21 +50,20 @@ impl<T: Real> CpuWarm<T> {
     ) -> Vec<Option<Report>> {
         let Self { cpu, settings: warm, all } = self;
         let tasks = all.par_iter_mut().zip(sources).zip(dampings).zip(to).with_max_len(1);
-        let refine =
-            |(((scratch, source), damping), to): (((&mut Scratch<T>, &Source<'_, T>), &f64), &mut MatMut<'_, T>)| {
-                let bound = settings.tolerance * source.mean_diagonal().abs();
-                let is_sound = source.checked(*cpu, bound).is_none();
-                let residual = if is_sound { scratch.refine(*cpu, *warm, source, *damping, to) } else { None };
-                residual.map(|residual| Report {
-                    status: Status::Inverted,
-                    damping: *damping,
-                    retries: 0,
-                    log_determinant: f64::NAN,
-                    smallest_pivot: f64::NAN,
-                    residual: Some(residual),
-                })
-            };
-        tasks.map(refine).collect()
+        let reports = tasks.map(|(((scratch, source), damping), to)| {
+            let bound = settings.tolerance * source.mean_diagonal().abs();
+            let is_sound = source.checked(*cpu, bound).is_none();
+            let residual = if is_sound { scratch.refine(*cpu, *warm, source, *damping, to) } else { None };
+            residual.map(|residual| Report {
+                status: Status::Inverted,
+                damping: *damping,
+                retries: 0,
+                log_determinant: f64::NAN,
+                smallest_pivot: f64::NAN,
+                residual: Some(residual),
+            })
+        });
+        reports.collect()
     }
 }
 
@@ -112,7 +111,8 @@ impl<T: Real> Scratch<T> {
                 }
                 return Some(residual);
             }
-            if !(residual < before) || step == settings.steps {
+            let shrinks = residual < before;
+            if !shrinks || step == settings.steps {
                 break;
             }
             before = residual;
