@@ -5,7 +5,7 @@ use gradus::linalg::{
     EigenApply, EigenLayer, Eigenbases, Eigenbasis, Eigh, EighSettings, Epilogue, KlClip, LayerDirection,
     LayerGradient, Linear, Symmetric,
 };
-use gradus::{Buffer, Device, MatMut, MatRef, View, ViewMut};
+use gradus::{Buffer, Device, MatMut, MatRef};
 
 use crate::common::data::{Numbers, seed};
 use crate::common::devices::{cpus, devices};
@@ -274,10 +274,14 @@ fn arguments_that_do_not_fit_are_refused() {
             refused!(place, |all| all.bases[0].right.vectors = far);
             refused!(place, |all| all.bases[0].right.values = (&elsewhere[..5]).into());
             refused!(place, |all| all.gradients[0].bias = Some((&elsewhere[..3]).into()));
+        }
+        #[cfg(feature = "cuda")]
+        if !matches!(device, Device::Cpu(_)) {
             let mut error = |moments: u64, gradient: u64| {
                 // SAFETY: what is refused is not touched, wherever it is said to stand.
-                let (moments, gradient) =
-                    unsafe { (ViewMut::from_device_ptr(moments, 15, 0), View::from_device_ptr(gradient, 12, 0)) };
+                let (moments, gradient) = unsafe {
+                    (gradus::ViewMut::from_device_ptr(moments, 15, 0), gradus::View::from_device_ptr(gradient, 12, 0))
+                };
                 let mut all = Arguments::new(&mut given, epilogue);
                 all.moments[0] = MatMut::new(moments, 3, 5).unwrap();
                 all.gradients[0].weight = MatRef::new(gradient, 3, 4).unwrap();
