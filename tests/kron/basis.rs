@@ -227,7 +227,7 @@ fn matrices_without_full_rank_have_bases() {
 fn a_matrix_has_the_same_bits_in_any_company() {
     for device in those::<f32>() {
         let mut numbers = Numbers::new(seed());
-        let given = ORDERS.map(|order| {
+        let given = [1, 2, 33, 64, 65, 129].map(|order| {
             let (matrix, basis) = pair(order, 20.0, &mut numbers);
             Given::<f32>::new(&matrix, &basis)
         });

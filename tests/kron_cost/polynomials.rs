@@ -169,7 +169,7 @@ struct Model {
     numbers: Buffer<f64>,
 }
 
-const ORDERS: [usize; 3] = [5, 130, 64];
+const ORDERS: [usize; 3] = [5, 70, 64];
 
 impl Model {
     fn new(device: &Device) -> Self {
