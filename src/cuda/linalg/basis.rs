@@ -5,11 +5,11 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 use super::arguments::Arguments;
 use super::plan::Plan;
 use super::poly::{Listed, Place, Poly, Product, Room, Step};
-use super::products::{TILE_ROWS, tiles};
+use super::products::{Items, TILE_ROWS, tiles};
 use super::tables::{self, Addresses, BLOCK, EIGH_REPORT, REPORT, TILES, word};
 use super::tiles::{Layout, TILE_THREADS, Tiles, Wanted};
-use crate::cuda::transfer::{Table, download, uploaded, zeros};
-use crate::cuda::{blocks_of, launch_of_threads, modules};
+use crate::cuda::modules;
+use crate::cuda::transfer::{Table, download, zeros};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
@@ -58,20 +58,6 @@ struct Kernels {
     scale: CudaFunction,
     unpack: CudaFunction,
     store: CudaFunction,
-}
-
-/// Tiles, or strips of columns, a thread block each.
-struct Items {
-    words: CudaSlice<u64>,
-    count: u32,
-    threads: u32,
-}
-
-impl Items {
-    fn new(cuda: &Cuda, words: impl Iterator<Item = [u64; 2]>, threads: u32) -> Result<Self> {
-        let words: Vec<[u64; 2]> = words.collect();
-        Ok(Self { count: words.len() as u32, words: uploaded(cuda, words.as_flattened())?, threads })
-    }
 }
 
 /// A matrix's places in the workspace.
@@ -224,10 +210,6 @@ impl CudaBasis {
         let Self { plan, round, kernels, poly, table, whole, lower, strips, ranked, .. } = self;
         let Some(tiles) = &mut self.tiles else { return Ok(()) };
         let cuda = plan.cuda.clone();
-        let explain = |launched: std::result::Result<_, _>, name: &str, items: &Items| {
-            cuda.explain(launched, || launch_of_threads(name, items.count, items.threads)).map(drop)
-        };
-        let grid = |items: &Items| blocks_of(items.count, items.threads);
         plan.prepare()?;
         let tolerance = plan.settings.tolerance;
         let mut load = cuda.stream().launch_builder(&kernels.load);
@@ -235,23 +217,23 @@ impl CudaBasis {
         load.arg(&mut plan.findings).arg(&mut poly.workspace);
         // SAFETY: the contract of `basis_load_f32` in src/cuda/mod.rs: a block an item; the tables name what the caller has
         // borrowed and checked, and places of the workspace that were made for them; `spd_prepare` ran before on this stream.
-        explain(unsafe { load.launch(grid(whole)) }, "basis_load_f32", whole)?;
+        whole.explain(&cuda, unsafe { load.launch(whole.grid()) }, "basis_load_f32")?;
         // Nobody watches these products.
         poly.launch(self.of_source, NOBODY, &mut self.failed)?;
         let mut columns = cuda.stream().launch_builder(&kernels.columns);
         columns.arg(&strips.words).arg(&table.memory).arg(&plan.firsts).arg(&poly.workspace);
         columns.arg(&mut self.quotients).arg(&mut self.scales);
         // SAFETY: as above; there is a quotient and a scale for every column.
-        explain(unsafe { columns.launch(grid(strips)) }, "basis_columns_f32", strips)?;
+        strips.explain(&cuda, unsafe { columns.launch(strips.grid()) }, "basis_columns_f32")?;
         let mut ranks = cuda.stream().launch_builder(&kernels.ranks);
         ranks.arg(&ranked.words).arg(&table.memory).arg(&self.quotients).arg(&mut self.ranks);
         // SAFETY: as above; there is a rank for every column.
-        explain(unsafe { ranks.launch(grid(ranked)) }, "basis_ranks", ranked)?;
+        ranked.explain(&cuda, unsafe { ranks.launch(ranked.grid()) }, "basis_ranks")?;
         let mut scale = cuda.stream().launch_builder(&kernels.scale);
         scale.arg(&whole.words).arg(&table.memory).arg(&plan.firsts).arg(&self.scales).arg(&self.ranks);
         scale.arg(&mut poly.workspace);
         // SAFETY: as above; the ranks of a matrix' columns are its columns in some order.
-        explain(unsafe { scale.launch(grid(whole)) }, "basis_scale_f32", whole)?;
+        whole.explain(&cuda, unsafe { scale.launch(whole.grid()) }, "basis_scale_f32")?;
         for turn in 0..ROUNDS {
             let [of_square, of_next] = self.of_rounds[turn % 2];
             poly.launch(of_square, NOBODY, &mut self.failed)?;
@@ -263,14 +245,14 @@ impl CudaBasis {
             unpack.arg(&is_first).arg(&is_last).arg(&mut self.failed).arg(&mut poly.workspace);
             // SAFETY: as above; items name the tiles on and below the diagonal and the row of each matrix in the table of tiles,
             // which were made before on this stream.
-            explain(unsafe { unpack.launch(grid(lower)) }, "basis_unpack_f32", lower)?;
+            lower.explain(&cuda, unsafe { unpack.launch(lower.grid()) }, "basis_unpack_f32")?;
             poly.launch(of_next, NOBODY, &mut self.failed)?;
         }
         let mut store = cuda.stream().launch_builder(&kernels.store);
         store.arg(&whole.words).arg(&table.memory).arg(&plan.blocks.memory).arg(&plan.findings).arg(&self.failed);
         store.arg(&poly.workspace).arg(&self.quotients).arg(&self.ranks).arg(&mut self.columns).arg(&mut self.reports);
         // SAFETY: as for `basis_load_f32`; there is a report for every matrix.
-        explain(unsafe { store.launch(grid(whole)) }, "basis_store_f32", whole)
+        whole.explain(&cuda, unsafe { store.launch(whole.grid()) }, "basis_store_f32")
     }
 }
 

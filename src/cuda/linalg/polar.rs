@@ -4,12 +4,12 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arguments::Arguments;
 use super::poly::{self, Listed, POLAR, Poly, Product, Room, Step};
-use super::products::tiles;
+use super::products::{Items, tiles};
 use super::reduce::CudaReduce;
 use super::tables::word;
 use super::tiles::TILE_THREADS;
-use crate::cuda::transfer::{Table, uploaded, zeros};
-use crate::cuda::{blocks_of, launch_of_threads, modules};
+use crate::cuda::modules;
+use crate::cuda::transfer::{Table, zeros};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
@@ -28,8 +28,7 @@ pub(crate) struct CudaPolar {
     /// Of each matrix what its row says behind the addresses and before the strides.
     rows: Vec<Own>,
     table: Table,
-    items: CudaSlice<u64>,
-    item_count: u32,
+    items: Items,
     /// Nobody watches these products.
     errors: CudaSlice<u32>,
 }
@@ -88,7 +87,7 @@ impl CudaPolar {
             }
         }
         let tiles_of = |(position, &(rows, columns)): (usize, &(usize, usize))| tiles(position, rows, columns);
-        let items: Vec<[u64; 2]> = shapes.iter().enumerate().flat_map(tiles_of).collect();
+        let items = shapes.iter().enumerate().flat_map(tiles_of);
         Ok(Self {
             norm: settings.norm,
             load: modules::function(cuda, &module, "polar_load_f32")?,
@@ -98,8 +97,7 @@ impl CudaPolar {
             launches: 3 * settings.polynomials.len(),
             rows,
             table: Table::new(cuda, POLAR * shapes.len())?,
-            item_count: items.len() as u32,
-            items: uploaded(cuda, items.as_flattened())?,
+            items: Items::new(cuda, items, TILE_THREADS)?,
             errors: zeros(cuda, 1)?,
             cuda: cuda.clone(),
         })
@@ -109,16 +107,12 @@ impl CudaPolar {
     fn launch(&mut self) -> Result<()> {
         self.norms.launch(None)?;
         let cuda = &self.cuda;
-        let blocks = blocks_of(self.item_count, TILE_THREADS);
-        let explain = |launched: std::result::Result<_, _>, name: &str| {
-            cuda.explain(launched, || launch_of_threads(name, self.item_count, TILE_THREADS)).map(drop)
-        };
         let (factor, epsilon, is_least) = match self.norm {
             PolarNorm::Plus { factor, epsilon } => (factor, epsilon, 0_u32),
             PolarNorm::AtLeast { epsilon } => (1.0, epsilon, 1),
         };
         let mut load = cuda.stream().launch_builder(&self.load);
-        load.arg(&self.items)
+        load.arg(&self.items.words)
             .arg(&self.table.memory)
             .arg(&self.norms.results)
             .arg(&factor)
@@ -128,14 +122,14 @@ impl CudaPolar {
         // SAFETY: the contract of `polar_load_f32` in src/cuda/mod.rs: a block an item; the table's rows name what the caller
         // has borrowed and checked, and places of the workspace that were made for them; the norms were written before on this
         // stream.
-        explain(unsafe { load.launch(blocks) }, "polar_load_f32")?;
+        self.items.explain(cuda, unsafe { load.launch(self.items.grid()) }, "polar_load_f32")?;
         for launch in 0..self.launches {
             self.poly.launch(launch, Step { step: 0, matrices: 0, tolerance: 0.0 }, &mut self.errors)?;
         }
         let mut store = cuda.stream().launch_builder(&self.store);
-        store.arg(&self.items).arg(&self.table.memory).arg(&self.poly.workspace);
+        store.arg(&self.items.words).arg(&self.table.memory).arg(&self.poly.workspace);
         // SAFETY: as for `polar_load_f32`.
-        explain(unsafe { store.launch(blocks) }, "polar_store_f32")
+        self.items.explain(cuda, unsafe { store.launch(self.items.grid()) }, "polar_store_f32")
     }
 }
 

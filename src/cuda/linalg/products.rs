@@ -1,6 +1,11 @@
 //! Tiles of matrices that are products, in f32: `kernels/linalg/product.cuh`.
 
+use cudarc::driver::{CudaSlice, DriverError, LaunchConfig};
+
 use super::tables::word;
+use crate::cuda::transfer::uploaded;
+use crate::cuda::{blocks_of, launch_of_threads};
+use crate::device::Cuda;
 use crate::error::{ErrorKind, Result};
 
 /// Rows of a tile.
@@ -20,4 +25,37 @@ pub(super) fn lower_tiles(matrix: usize, order: usize) -> impl Iterator<Item = [
 /// The error of what only the CPU has.
 pub(super) fn unsupported<T>(what: &str) -> Result<T> {
     Err(ErrorKind::Matrices { what: what.to_owned(), message: "on CUDA there are none".to_owned() }.into())
+}
+
+/// Tiles or strips of matrices, a thread block each.
+pub(super) struct Items {
+    pub(super) words: CudaSlice<u64>,
+    count: u32,
+    threads: u32,
+}
+
+impl Items {
+    pub(super) fn new(cuda: &Cuda, words: impl Iterator<Item = [u64; 2]>, threads: u32) -> Result<Self> {
+        let words: Vec<[u64; 2]> = words.collect();
+        Ok(Self { count: words.len() as u32, words: uploaded(cuda, words.as_flattened())?, threads })
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// A block an item.
+    pub(super) fn grid(&self) -> LaunchConfig {
+        blocks_of(self.count, self.threads)
+    }
+
+    /// What became of such a launch.
+    pub(super) fn explain<T>(
+        &self,
+        cuda: &Cuda,
+        launched: std::result::Result<T, DriverError>,
+        kernel: &str,
+    ) -> Result<()> {
+        cuda.explain(launched, || launch_of_threads(kernel, self.count, self.threads)).map(drop)
+    }
 }

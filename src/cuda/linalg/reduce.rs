@@ -3,10 +3,10 @@
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arguments::Arguments;
-use super::products::{TILE_ROWS, tiles, unsupported};
+use super::products::{Items, TILE_ROWS, tiles, unsupported};
 use super::tables::word;
 use super::tiles::TILE_THREADS;
-use crate::cuda::transfer::{Table, uploaded, zeros};
+use crate::cuda::transfer::{Table, zeros};
 use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Real};
@@ -42,17 +42,6 @@ struct Kernels {
     tiles: CudaFunction,
     power: CudaFunction,
     sums: CudaFunction,
-}
-
-struct Items {
-    words: CudaSlice<u64>,
-    count: u32,
-}
-
-impl Items {
-    fn new(cuda: &Cuda, words: Vec<[u64; 2]>) -> Result<Self> {
-        Ok(Self { count: words.len() as u32, words: uploaded(cuda, words.as_flattened())? })
-    }
 }
 
 /// Partial sums of a reduction.
@@ -96,8 +85,8 @@ impl CudaReduce {
                 power: kernel("reduce_power_f32")?,
                 sums: kernel("reduce_sums")?,
             },
-            tiles: Items::new(cuda, of_tiles)?,
-            strips: Items::new(cuda, of_strips)?,
+            tiles: Items::new(cuda, of_tiles.into_iter(), TILE_THREADS)?,
+            strips: Items::new(cuda, of_strips.into_iter(), THREADS)?,
             steps,
             table: Table::new(cuda, REDUCTION * list.len())?,
             partials: zeros(cuda, sums.max(1))?,
@@ -133,20 +122,18 @@ impl CudaReduce {
     /// Launches all reductions, of operands that were named; to the address of as many f64, or to the object's own.
     pub(super) fn launch(&mut self, to: Option<u64>) -> Result<()> {
         let Self { cuda, kernels, tiles, strips, table, partials, vectors, .. } = self;
-        if tiles.count > 0 {
+        if !tiles.is_empty() {
             let mut work = cuda.stream().launch_builder(&kernels.tiles);
             work.arg(&tiles.words).arg(&table.memory).arg(&mut *partials);
             // SAFETY: the contract of `reduce_tiles_f32` in src/cuda/mod.rs: a block an item; the table's rows name what the
             // caller has borrowed and checked, and partial sums that were allocated for them.
-            let launched = unsafe { work.launch(blocks_of(tiles.count, TILE_THREADS)) };
-            cuda.explain(launched, || launch_of_threads("reduce_tiles_f32", tiles.count, TILE_THREADS)).map(drop)?;
+            tiles.explain(cuda, unsafe { work.launch(tiles.grid()) }, "reduce_tiles_f32")?;
         }
         for step in 0..self.steps {
             let mut work = cuda.stream().launch_builder(&kernels.power);
             work.arg(&strips.words).arg(&table.memory).arg(&step).arg(&mut *vectors).arg(&mut *partials);
             // SAFETY: as above, and rows name vectors that were allocated for them; the steps before ran on this stream.
-            let launched = unsafe { work.launch(blocks_of(strips.count, THREADS)) };
-            cuda.explain(launched, || launch_of_threads("reduce_power_f32", strips.count, THREADS)).map(drop)?;
+            strips.explain(cuda, unsafe { work.launch(strips.grid()) }, "reduce_power_f32")?;
         }
         let mut sums = cuda.stream().launch_builder(&kernels.sums);
         sums.arg(&table.memory).arg(&*partials);

@@ -5,12 +5,12 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 use super::arguments::Arguments;
 use super::plan::Plan;
 use super::poly::{self, Listed, Place, Poly, Product, ROOT, ROOT_REPORT, Room, Step};
-use super::products::lower_tiles;
+use super::products::{Items, lower_tiles};
 use super::reduce::CudaReduce;
 use super::tables::{self, word};
 use super::tiles::TILE_THREADS;
+use crate::cuda::modules;
 use crate::cuda::transfer::{download, uploaded, zeros};
-use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
@@ -30,8 +30,7 @@ pub(crate) struct CudaRoot {
     /// Launches of the first step, of odd and of even ones.
     launches: [Vec<usize>; 3],
     table: CudaSlice<u64>,
-    items: CudaSlice<u64>,
-    item_count: u32,
+    items: Items,
     reports: CudaSlice<u64>,
 }
 
@@ -114,7 +113,6 @@ impl CudaRoot {
         let operands = places.iter().chain(relative.map(|(_, own)| own));
         numbers.bind(operands.map(|own| (of_block(own), None)))?;
         let items = blocks.iter().enumerate().flat_map(|(position, block)| lower_tiles(position, block.order));
-        let items: Vec<[u64; 2]> = items.collect();
         let module = poly::module(cuda)?;
         let kernel = |name| modules::function(cuda, &module, name);
         Ok(Self {
@@ -126,8 +124,7 @@ impl CudaRoot {
             poly,
             launches,
             table: uploaded(cuda, &rows)?,
-            item_count: items.len() as u32,
-            items: uploaded(cuda, items.as_flattened())?,
+            items: Items::new(cuda, items, TILE_THREADS)?,
             reports: zeros(cuda, (ROOT_REPORT * blocks.len()).max(1))?,
             plan,
         })
@@ -137,27 +134,27 @@ impl CudaRoot {
     fn launch(&mut self) -> Result<()> {
         self.plan.prepare()?;
         let cuda = self.plan.cuda.clone();
-        let blocks = blocks_of(self.item_count, TILE_THREADS);
-        let explain = |launched: std::result::Result<_, _>, name: &str| {
-            cuda.explain(launched, || launch_of_threads(name, self.item_count, TILE_THREADS)).map(drop)
-        };
         let RootSettings { steps, asymmetry, .. } = self.settings;
         let (tolerance, acceptance) = (self.settings.tolerance as f32, self.settings.acceptance as f32);
         let matrices = self.plan.jobs.len() as u32;
 
         let mut load = cuda.stream().launch_builder(&self.load);
-        load.arg(&self.items).arg(&self.table).arg(&self.plan.blocks.memory).arg(&self.plan.firsts).arg(&asymmetry);
+        load.arg(&self.items.words)
+            .arg(&self.table)
+            .arg(&self.plan.blocks.memory)
+            .arg(&self.plan.firsts)
+            .arg(&asymmetry);
         load.arg(&mut self.plan.findings).arg(&mut self.poly.workspace);
         // SAFETY: the contract of `root_load_f32` in src/cuda/mod.rs: a block an item; the table of blocks names what the
         // caller has borrowed and checked, that of roots places of the workspace that were made for them, and
         // `spd_prepare` ran before on this stream.
-        explain(unsafe { load.launch(blocks) }, "root_load_f32")?;
+        self.items.explain(&cuda, unsafe { load.launch(self.items.grid()) }, "root_load_f32")?;
         self.numbers.launch(None)?;
         let mut begin = cuda.stream().launch_builder(&self.begin);
-        begin.arg(&self.items).arg(&self.table).arg(&self.plan.blocks.memory).arg(&self.plan.firsts);
+        begin.arg(&self.items.words).arg(&self.table).arg(&self.plan.blocks.memory).arg(&self.plan.firsts);
         begin.arg(&self.numbers.results).arg(&mut self.poly.workspace);
         // SAFETY: as above; the numbers were written before on this stream.
-        explain(unsafe { begin.launch(blocks) }, "root_begin_f32")?;
+        self.items.explain(&cuda, unsafe { begin.launch(self.items.grid()) }, "root_begin_f32")?;
         for step in 0..steps {
             let launches = match step {
                 0 => &self.launches[0],
@@ -168,11 +165,11 @@ impl CudaRoot {
             }
         }
         let mut finish = cuda.stream().launch_builder(&self.finish);
-        finish.arg(&self.items).arg(&self.table).arg(&self.plan.blocks.memory).arg(&self.plan.firsts);
+        finish.arg(&self.items.words).arg(&self.table).arg(&self.plan.blocks.memory).arg(&self.plan.firsts);
         finish.arg(&self.numbers.results).arg(&self.plan.findings).arg(&self.plan.flags).arg(&matrices).arg(&steps);
         finish.arg(&tolerance).arg(&acceptance).arg(&self.poly.workspace).arg(&mut self.reports);
         // SAFETY: as above; there is an error for every step and block, and a report for every block.
-        explain(unsafe { finish.launch(blocks) }, "root_finish_f32")
+        self.items.explain(&cuda, unsafe { finish.launch(self.items.grid()) }, "root_finish_f32")
     }
 }
 

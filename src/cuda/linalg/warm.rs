@@ -4,12 +4,12 @@ use cudarc::driver::{CudaFunction, CudaSlice, DevicePtr, PushKernelArg};
 
 use super::plan::Plan;
 use super::poly::{Listed, Place, Poly, Product, Room, Step};
-use super::products::{TILE_ROWS, lower_tiles};
+use super::products::{Items, TILE_ROWS, lower_tiles};
 use super::reduce::CudaReduce;
 use super::tables::{BLOCK, DAMPED, REPORT};
 use super::tiles::TILE_THREADS;
 use crate::cuda::transfer::{uploaded, zeros};
-use crate::cuda::{THREADS, blocks_of, blocks_of_threads, launch_of, launch_of_threads, modules};
+use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::element::Real;
 use crate::error::Result;
 use crate::linalg::{Job, Reduction, WarmStart};
@@ -29,8 +29,7 @@ pub(super) struct CudaWarm {
     /// Before even steps and before odd ones: A·X, then the next X.
     launches: [[usize; 2]; 2],
     table: CudaSlice<u64>,
-    items: CudaSlice<u64>,
-    item_count: u32,
+    items: Items,
     /// As f32: whether a block goes on.
     states: CudaSlice<u32>,
     residuals: CudaSlice<f64>,
@@ -82,7 +81,6 @@ impl CudaWarm {
         };
         let rows: Vec<[u64; WARM]> = places.iter().map(row).collect();
         let items = jobs.iter().enumerate().flat_map(|(position, job)| lower_tiles(position, job.order));
-        let items: Vec<[u64; 2]> = items.collect();
         let sizes = [BLOCK, REPORT, DAMPED, 2, WARM].map(|words| 8 * words as u32);
         let module = modules::load(&cuda, "spd_warm", &[&sizes[..], &[TILE_THREADS, TILE_ROWS as u32]].concat())?;
         let kernel = |name| modules::function(&cuda, &module, name);
@@ -98,8 +96,7 @@ impl CudaWarm {
             poly,
             launches,
             table: uploaded(&cuda, rows.as_flattened())?,
-            item_count: items.len() as u32,
-            items: uploaded(&cuda, items.as_flattened())?,
+            items: Items::new(&cuda, items, TILE_THREADS)?,
             states: zeros(&cuda, count)?,
             residuals: zeros(&cuda, count)?,
             done,
@@ -110,17 +107,17 @@ impl CudaWarm {
     pub(super) fn launch(&mut self, plan: &mut Plan) -> Result<()> {
         let cuda = plan.cuda.clone();
         let WarmStart { steps, tolerance } = self.settings;
-        let tiles = blocks_of(self.item_count, TILE_THREADS);
-        let explain = |launched: std::result::Result<_, _>, name: &str| {
-            cuda.explain(launched, || launch_of_threads(name, self.item_count, TILE_THREADS)).map(drop)
-        };
         let mut load = cuda.stream().launch_builder(&self.load);
-        load.arg(&self.items).arg(&self.table).arg(&plan.blocks.memory).arg(&plan.firsts).arg(&plan.settings.tolerance);
+        load.arg(&self.items.words)
+            .arg(&self.table)
+            .arg(&plan.blocks.memory)
+            .arg(&plan.firsts)
+            .arg(&plan.settings.tolerance);
         load.arg(&mut self.poly.workspace);
         // SAFETY: the contract of `warm_load_f32` in src/cuda/mod.rs: a block an item; the plan's table names what the caller
         // has borrowed and checked, the own one places of the workspace that were made for it, and `spd_prepare` ran before
         // on this stream.
-        explain(unsafe { load.launch(tiles) }, "warm_load_f32")?;
+        self.items.explain(&cuda, unsafe { load.launch(self.items.grid()) }, "warm_load_f32")?;
         let count = plan.jobs.len() as u32;
         let groups = count.div_ceil(THREADS);
         for step in 0..=steps {
@@ -142,8 +139,13 @@ impl CudaWarm {
             }
         }
         let mut store = cuda.stream().launch_builder(&self.store);
-        store.arg(&self.items).arg(&self.table).arg(&plan.blocks.memory).arg(&self.done).arg(&self.poly.workspace);
+        store
+            .arg(&self.items.words)
+            .arg(&self.table)
+            .arg(&plan.blocks.memory)
+            .arg(&self.done)
+            .arg(&self.poly.workspace);
         // SAFETY: as for `warm_load_f32`.
-        explain(unsafe { store.launch(tiles) }, "warm_store_f32")
+        self.items.explain(&cuda, unsafe { store.launch(self.items.grid()) }, "warm_store_f32")
     }
 }
