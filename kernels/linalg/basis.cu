@@ -19,8 +19,6 @@ struct Basis {
 };
 static_assert(sizeof(Basis) == 88);
 
-struct BasisItem { uint32_t basis, i, j, tiles; };  // tiles: the row of the table of tiles
-
 struct BasisReport {
     double value;
     uint32_t status, unused, row, column;
@@ -30,23 +28,9 @@ static_assert(sizeof(BasisReport) == 24);
 constexpr uint32_t COLUMN_THREADS = 256;
 
 extern "C" __device__ const uint32_t basis_layout[8] = {
-    sizeof(Basis), sizeof(BasisItem), sizeof(BasisReport), sizeof(SpdBlock), sizeof(SpdTiles), sizeof(SpdReport),
+    sizeof(Basis), sizeof(Item), sizeof(BasisReport), sizeof(SpdBlock), sizeof(SpdTiles), sizeof(SpdReport),
     TILE_THREADS, COLUMN_THREADS,
 };
-
-struct BasisMemory {
-    BasisItem item;
-    Basis basis;
-};
-
-// Reads item and basis of this thread block; all threads call.
-__device__ inline void begin(const BasisItem* items, const Basis* bases, BasisMemory& memory) {
-    if (thread() == 0) {
-        memory.item = items[blockIdx.x];
-        memory.basis = bases[memory.item.basis];
-    }
-    __syncthreads();
-}
 
 // μ: of the size of rounding in A·q. A matrix of zeros leaves its basis as it is.
 __device__ inline f32 basis_shift(const Damped& first, uint32_t order) {
@@ -56,35 +40,19 @@ __device__ inline f32 basis_shift(const Damped& first, uint32_t order) {
 
 // Copies a tile of A, on or below the diagonal, and looks for faults; and a tile of Q.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-basis_load_f32(const BasisItem* items, const Basis* bases, const SpdBlock* blocks, const Damped* firsts, double tolerance,
+basis_load_f32(const Item* items, const Basis* bases, const SpdBlock* blocks, const Damped* firsts, double tolerance,
                Findings* findings, f32* workspace) {
-    __shared__ BasisMemory memory;
+    __shared__ Assigned<Basis> own;
     __shared__ SpdBlock block;
-    if (thread() == 0) {
-        block = blocks[items[blockIdx.x].basis];
-    }
-    begin(items, bases, memory);
-    constexpr int M = MICRO<f32>;
-    const Basis& basis = memory.basis;
-    const uint32_t order = basis.order, which = memory.item.basis;
-    const uint32_t ti = memory.item.i * SIDE + thread() % SIDE, tj = memory.item.j * SIDE + thread() / SIDE;
-    if (tj <= ti) {
-        TileMicro<f32> d;
-        set_zero(d);
-        if (ti * M < order) {
-            const Source<f32> source(block);
-            const f32 bound = asymmetry_bound<f32>(firsts[which], SpdSettings{0.0, tolerance, 0});
-            if (!(source.read_negative(ti, tj, d) <= bound)) {
-                source.template find<M>(ti, tj, bound, findings[which]);
-            }
-        }
-        store_lower(workspace + basis.matrix, basis.stride, order, ti, tj, -1.0f, d);
-    }
+    begin(items, bases, own, [&](const Assigned<Basis>& own) { block = blocks[own.item.matrix]; });
+    const auto& [item, basis] = own;
+    const uint32_t order = basis.order, which = item.matrix;
+    load_symmetric(block, item, firsts[which], tolerance, workspace + basis.matrix, basis.stride, findings[which]);
     const f32* const from = reinterpret_cast<const f32*>(basis.basis);
-    const uint32_t column = memory.item.j * TILE<f32> + thread();
+    const uint32_t column = item.j * TILE<f32> + thread();
     #pragma unroll 8
     for (uint32_t r = 0; r < TILE<f32>; r++) {
-        const uint32_t row = memory.item.i * TILE<f32> + r;
+        const uint32_t row = item.i * TILE<f32> + r;
         const bool inside = row < order && column < order;
         workspace[basis.old + uint64_t(row) * basis.stride + column] =
             inside ? from[uint64_t(row) * basis.basis_stride + column] : 0.0f;
@@ -93,14 +61,14 @@ basis_load_f32(const BasisItem* items, const Basis* bases, const SpdBlock* block
 
 // 64 columns: their Rayleigh quotients, and what brings (A + μ·1)·q to length 1.
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
-basis_columns_f32(const BasisItem* items, const Basis* bases, const Damped* firsts, const f32* workspace, double* quotients,
+basis_columns_f32(const Item* items, const Basis* bases, const Damped* firsts, const f32* workspace, double* quotients,
                   f32* scales) {
-    __shared__ BasisMemory memory;
+    __shared__ Assigned<Basis> own;
     __shared__ double dots[COLUMN_THREADS], squares[COLUMN_THREADS];
-    begin(items, bases, memory);
-    const Basis& basis = memory.basis;
-    const uint32_t x = threadIdx.x, column = memory.item.j * TILE<f32> + x % TILE<f32>;
-    const f32 shift = basis_shift(firsts[memory.item.basis], basis.order);
+    begin(items, bases, own);
+    const auto& [item, basis] = own;
+    const uint32_t x = threadIdx.x, column = item.j * TILE<f32> + x % TILE<f32>;
+    const f32 shift = basis_shift(firsts[item.matrix], basis.order);
     double dot = 0.0, square = 0.0;
     if (column < basis.order) {
         for (uint32_t row = x / TILE<f32>; row < basis.order; row += COLUMN_THREADS / TILE<f32>) {
@@ -127,36 +95,36 @@ basis_columns_f32(const BasisItem* items, const Basis* bases, const Damped* firs
 
 // The place of each of 256 columns among all: greater quotients first, then lower columns.
 extern "C" __global__ void __launch_bounds__(COLUMN_THREADS)
-basis_ranks(const BasisItem* items, const Basis* bases, const double* quotients, uint32_t* ranks) {
-    __shared__ BasisMemory memory;
-    begin(items, bases, memory);
-    const Basis& basis = memory.basis;
-    const uint32_t column = memory.item.j * COLUMN_THREADS + threadIdx.x;
+basis_ranks(const Item* items, const Basis* bases, const double* quotients, uint32_t* ranks) {
+    __shared__ Assigned<Basis> own;
+    begin(items, bases, own);
+    const auto& [item, basis] = own;
+    const uint32_t column = item.j * COLUMN_THREADS + threadIdx.x;
     if (column >= basis.order) {
         return;
     }
     const double* const all = quotients + basis.first;
-    const double own = all[column];
+    const double quotient = all[column];
     uint32_t rank = 0;
     for (uint32_t k = 0; k < basis.order; k++) {
-        rank += all[k] > own || (all[k] == own && k < column);
+        rank += all[k] > quotient || (all[k] == quotient && k < column);
     }
     ranks[basis.first + column] = rank;
 }
 
 // Y: the columns of (A + μ·1)·Q, scaled and in order; and its transpose.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-basis_scale_f32(const BasisItem* items, const Basis* bases, const Damped* firsts, const f32* scales, const uint32_t* ranks,
+basis_scale_f32(const Item* items, const Basis* bases, const Damped* firsts, const f32* scales, const uint32_t* ranks,
                 f32* workspace) {
-    __shared__ BasisMemory memory;
+    __shared__ Assigned<Basis> own;
     __shared__ f32 tile[TILE<f32>][TILE<f32> + 1];
     __shared__ uint32_t places[TILE<f32>];
-    begin(items, bases, memory);
-    const Basis& basis = memory.basis;
-    const uint32_t x = threadIdx.x, top = memory.item.i * TILE<f32>, column = memory.item.j * TILE<f32> + x;
+    begin(items, bases, own);
+    const auto& [item, basis] = own;
+    const uint32_t x = threadIdx.x, top = item.i * TILE<f32>, column = item.j * TILE<f32> + x;
     const bool exists = column < basis.order;
     const f32 scale = exists ? scales[basis.first + column] : 0.0f;
-    const f32 shift = basis_shift(firsts[memory.item.basis], basis.order);
+    const f32 shift = basis_shift(firsts[item.matrix], basis.order);
     places[x] = exists ? ranks[basis.first + column] : column;
     #pragma unroll 8
     for (uint32_t r = 0; r < TILE<f32>; r++) {
@@ -172,17 +140,16 @@ basis_scale_f32(const BasisItem* items, const Basis* bases, const Damped* firsts
     }
 }
 
-// Vᵀ row after row, from a tile of V; and whether the round went well: with no damping and no small pivot in the last one.
+// Vᵀ row after row, from a tile of V, which item.other finds in the table of tiles; and whether the round went well: with no damping and no small pivot in the last one.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-basis_unpack_f32(const BasisItem* items, const Basis* bases, const SpdTiles* tiles, const f32* tile_workspace,
+basis_unpack_f32(const Item* items, const Basis* bases, const SpdTiles* tiles, const f32* tile_workspace,
                  const SpdReport* rounds, uint32_t is_first, uint32_t is_last, uint32_t* failed, f32* workspace) {
-    __shared__ BasisMemory memory;
+    __shared__ Assigned<Basis> own;
     __shared__ f32 tile[TILE<f32>][TILE<f32> + 1];
-    begin(items, bases, memory);
-    const Basis& basis = memory.basis;
-    const BasisItem& item = memory.item;
+    begin(items, bases, own);
+    const auto& [item, basis] = own;
     const uint32_t x = threadIdx.x;
-    const f32* const from = tile_workspace + tiles[item.tiles].inverse + triangle(item.i, item.j) * TILE_ELEMENTS<f32>;
+    const f32* const from = tile_workspace + tiles[item.other].inverse + triangle(item.i, item.j) * TILE_ELEMENTS<f32>;
     for (uint32_t r = 0; r < TILE<f32>; r++) {
         tile[r][x] = from[r * TILE<f32> + x];
     }
@@ -192,26 +159,26 @@ basis_unpack_f32(const BasisItem* items, const Basis* bases, const SpdTiles* til
         workspace[basis.factor + row * basis.stride + item.i * TILE<f32> + x] = tile[x][c];
     }
     if (x == 0 && item.i == 0) {
-        const SpdReport report = rounds[item.basis];
+        const SpdReport report = rounds[item.matrix];
         const bool is_well = report.status == INVERTED &&
                              (!is_last || (report.retries == 0 && report.smallest_pivot >= 0.5));
-        failed[item.basis] = !is_well || (!is_first && failed[item.basis] != 0);
+        failed[item.matrix] = !is_well || (!is_first && failed[item.matrix] != 0);
     }
 }
 
 // Writes a tile of a basis, and with the first row of tiles quotients and columns in their order, unless there is none.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-basis_store_f32(const BasisItem* items, const Basis* bases, const SpdBlock* blocks, const Findings* findings,
+basis_store_f32(const Item* items, const Basis* bases, const SpdBlock* blocks, const Findings* findings,
                 const uint32_t* failed, const f32* workspace, const double* quotients, const uint32_t* ranks, uint32_t* columns,
                 BasisReport* reports) {
-    __shared__ BasisMemory memory;
-    begin(items, bases, memory);
-    const Basis& basis = memory.basis;
-    const uint32_t which = memory.item.basis;
+    __shared__ Assigned<Basis> own;
+    begin(items, bases, own);
+    const auto& [item, basis] = own;
+    const uint32_t which = item.matrix;
     const Findings found = findings[which];
     const bool is_sound = found.not_finite == NOWHERE && found.asymmetric == NOWHERE;
     const bool has_failed = failed[which] != 0;
-    if (thread() == 0 && memory.item.i == 0 && memory.item.j == 0) {
+    if (thread() == 0 && item.i == 0 && item.j == 0) {
         BasisReport report = {0.0, has_failed ? NOT_ORTHOGONAL : REFRESHED, 0, 0, 0};
         if (!is_sound) {
             const SpdReport fault = report_findings(Source<f32>(blocks[which]), found, 0.0);
@@ -219,18 +186,18 @@ basis_store_f32(const BasisItem* items, const Basis* bases, const SpdBlock* bloc
         }
         reports[which] = report;
     }
-    const uint32_t column = memory.item.j * TILE<f32> + thread();
+    const uint32_t column = item.j * TILE<f32> + thread();
     if (!is_sound || has_failed || column >= basis.order) {
         return;
     }
-    if (memory.item.i == 0) {
+    if (item.i == 0) {
         const uint32_t rank = ranks[basis.first + column];
         columns[basis.first + rank] = column;
         reinterpret_cast<f32*>(basis.values)[rank] = f32(quotients[basis.first + column]);
     }
     f32* const to = reinterpret_cast<f32*>(basis.basis);
-    const uint32_t bottom = min((memory.item.i + 1) * TILE<f32>, basis.order);
-    for (uint32_t row = memory.item.i * TILE<f32>; row < bottom; row++) {
+    const uint32_t bottom = min((item.i + 1) * TILE<f32>, basis.order);
+    for (uint32_t row = item.i * TILE<f32>; row < bottom; row++) {
         to[uint64_t(row) * basis.basis_stride + column] = workspace[basis.result + uint64_t(row) * basis.stride + column];
     }
 }

@@ -36,25 +36,22 @@ static_assert(sizeof(EigenSettings) == 40);
 constexpr uint32_t DAMPED = 0, POWER = 1, SECOND_MOMENTS = 2;  // else Adam
 
 extern "C" __device__ const uint32_t eigenbasis_layout[6] = {
-    sizeof(EigenBasis), sizeof(EigenLayer), sizeof(EigenSettings), sizeof(KronItem), TILE_THREADS, TILE<f32>,
+    sizeof(EigenBasis), sizeof(EigenLayer), sizeof(EigenSettings), sizeof(Item), TILE_THREADS, TILE<f32>,
 };
 
-// A tile of a basis; item.layer counts bases. The first block counts the call.
+// A tile of a basis. The first block counts the call.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-eigen_turn_f32(const KronItem* items, const EigenBasis* bases, f32* workspace, EigenSettings* settings) {
+eigen_turn_f32(const Item* items, const EigenBasis* bases, f32* workspace, EigenSettings* settings) {
     constexpr uint32_t SIZE = TILE<f32>;
     __shared__ f32 tile[SIZE][SIZE + 1];
-    __shared__ KronItem item;
-    __shared__ EigenBasis basis;
-    if (thread() == 0) {
-        item = items[blockIdx.x];
-        basis = bases[item.layer];
+    __shared__ Assigned<EigenBasis> own;
+    begin(items, bases, own, [&](const Assigned<EigenBasis>&) {
         if (blockIdx.x == 0) {
             settings->updates += settings->updates < ~uint64_t(0);
             settings->correction = 1.0 / (1.0 - powi(settings->beta, settings->updates));
         }
-    }
-    __syncthreads();
+    });
+    const auto& [item, basis] = own;
     const MatrixRows<f32> rows = {reinterpret_cast<const f32*>(basis.basis), nullptr, basis.order, basis.order, basis.stride};
     const uint32_t top = item.i * SIZE, left = item.j * SIZE;
     #pragma unroll 8
@@ -100,25 +97,18 @@ struct Scaling {
 };
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)
-eigen_scale_f32(const KronItem* items, const KronLayer* layers, const EigenLayer* eigen_layers, f32* workspace,
+eigen_scale_f32(const Item* items, const KronLayer* layers, const EigenLayer* eigen_layers, f32* workspace,
                 const EigenSettings* settings, uint32_t kind, double* sums) {
     __shared__ KronMemory memory;
-    begin(items, layers, memory);
+    begin(items, layers, memory.own);
     constexpr int M = MICRO<f32>, V = VECTOR<f32>;
-    const uint32_t top = memory.item.i * TILE<f32>, left = memory.item.j * TILE<f32>;
+    const auto& [item, kron] = memory.own;
+    const uint32_t top = item.i * TILE<f32>, left = item.j * TILE<f32>;
     {
-        const KronLayer& layer = memory.layer;
-        const uint32_t ti = thread() % SIDE, tj = thread() / SIDE, columns = layer.columns;
-        const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
+        const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
         TileMicro<f32> d;
         set_zero(d);
-        const MatrixRows<f32> basis = {reinterpret_cast<const f32*>(layer.right), nullptr, columns, columns, layer.right_stride};
-        if (layer.left != 0) {
-            const MatrixRows<f32> between = {workspace + layer.between, nullptr, columns, layer.between_stride, layer.between_stride};
-            multiply<f32>(d, between, top, basis, left, columns, takes, memory.product);
-        } else {
-            multiply<f32>(d, MatrixColumns<f32>{gradient_of(layer)}, top, basis, left, columns, takes, memory.product);
-        }
+        multiply_right(d, workspace, takes_part(memory.own), memory);
         __syncthreads();
         #pragma unroll
         for (int r = 0; r < M; r++) {
@@ -135,11 +125,11 @@ eigen_scale_f32(const KronItem* items, const KronLayer* layers, const EigenLayer
         __syncthreads();
     }
     // A thread a column.
-    const EigenLayer layer = eigen_layers[memory.item.layer];
+    const EigenLayer layer = eigen_layers[item.matrix];
     const Scaling scaling(kind, *settings);
     const uint32_t x = thread(), column = left + x;
     const auto* const s = reinterpret_cast<const f32*>(layer.left_values);
-    const bool in_layer = column < memory.layer.columns;
+    const bool in_layer = column < kron.columns;
     const f32 t = in_layer ? reinterpret_cast<const f32*>(layer.right_values)[column] : 0.0f;
     f32* const moments = reinterpret_cast<f32*>(layer.moments);
     f32* const to = workspace + layer.scaled + column;
@@ -148,7 +138,7 @@ eigen_scale_f32(const KronItem* items, const KronLayer* layers, const EigenLayer
     for (uint32_t r = 0; r < TILE<f32>; r++) {
         const uint32_t row = top + r;
         f32 scaled = 0.0f;
-        if (in_layer && row < memory.layer.outputs) {
+        if (in_layer && row < kron.outputs) {
             const f32 w = memory.tile[r][(x / V) ^ (r / M)].element[x % V];
             scaled = scaling.scaled(w, s == nullptr ? 1.0f : s[row], t, moments + uint64_t(row) * layer.moments_stride + column);
             if (sums != nullptr) {

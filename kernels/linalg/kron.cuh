@@ -14,8 +14,6 @@ struct KronLayer {
 };
 static_assert(sizeof(KronLayer) == 88);
 
-struct KronItem { uint32_t layer, i, j, unused; };
-
 __device__ inline MatrixRows<f32> gradient_of(const KronLayer& layer) {
     const uint32_t columns = layer.bias_gradient != 0 ? layer.inputs : layer.columns;
     return {reinterpret_cast<const f32*>(layer.gradient), reinterpret_cast<const f32*>(layer.bias_gradient), layer.outputs,
@@ -29,18 +27,28 @@ struct KronMemory {
         // no bank.
         Pack<f32, VECTOR<f32>> tile[TILE<f32>][TILE<f32> / VECTOR<f32>];
     };
-    KronLayer layer;
-    KronItem item;
+    Assigned<KronLayer> own;
     double sums[TILE_THREADS];
 };
 
-// Reads item and layer of this block; all threads call.
-__device__ inline void begin(const KronItem* items, const KronLayer* layers, KronMemory& memory) {
-    if (thread() == 0) {
-        memory.item = items[blockIdx.x];
-        memory.layer = layers[memory.item.layer];
+// Whether a thread's elements of this block's tile are those of the layer's direction, some at least.
+__device__ inline bool takes_part(const Assigned<KronLayer>& own) {
+    constexpr int M = MICRO<f32>;
+    return own.item.i * TILE<f32> + thread() % SIDE * M < own.row.outputs &&
+           own.item.j * TILE<f32> + thread() / SIDE * M < own.row.columns;
+}
+
+// d += a tile of Z·R, where R is the right factor and Z the first product, or the gradient where there is none.
+__device__ inline void multiply_right(TileMicro<f32>& d, const f32* workspace, bool takes, KronMemory& memory) {
+    const auto& [item, layer] = memory.own;
+    const uint32_t top = item.i * TILE<f32>, left = item.j * TILE<f32>, columns = layer.columns;
+    const MatrixRows<f32> right = {reinterpret_cast<const f32*>(layer.right), nullptr, columns, columns, layer.right_stride};
+    if (layer.left != 0) {
+        const MatrixRows<f32> between = {workspace + layer.between, nullptr, columns, layer.between_stride, layer.between_stride};
+        multiply<f32>(d, between, top, right, left, columns, takes, memory.product);
+    } else {
+        multiply<f32>(d, MatrixColumns<f32>{gradient_of(layer)}, top, right, left, columns, takes, memory.product);
     }
-    __syncthreads();
 }
 
 // The sum of what the threads have, to the block's place among the sums; all threads call.

@@ -8,22 +8,21 @@
 #include "linalg/kron.cuh"
 
 extern "C" __device__ const uint32_t kron_apply_layout[4] = {
-    sizeof(KronLayer), sizeof(KronItem), TILE_THREADS, TILE<f32>,
+    sizeof(KronLayer), sizeof(Item), TILE_THREADS, TILE<f32>,
 };
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)
-kron_left_f32(const KronItem* items, const KronLayer* layers, f32* workspace) {
+kron_left_f32(const Item* items, const KronLayer* layers, f32* workspace) {
     __shared__ KronMemory memory;
-    begin(items, layers, memory);
-    const KronLayer& layer = memory.layer;
+    begin(items, layers, memory.own);
+    const KronLayer& layer = memory.own.row;
     if (layer.left == 0) {
         return;
     }
     constexpr int M = MICRO<f32>;
     const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
-    const uint32_t top = memory.item.i * TILE<f32>, left = memory.item.j * TILE<f32>;
-    const uint32_t columns = layer.columns;
-    const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
+    const uint32_t top = memory.own.item.i * TILE<f32>, left = memory.own.item.j * TILE<f32>;
+    const bool takes = takes_part(memory.own);
     TileMicro<f32> d;
     set_zero(d);
     const MatrixRows<f32> inverse = {reinterpret_cast<const f32*>(layer.left), nullptr, layer.outputs, layer.outputs,
@@ -40,24 +39,18 @@ kron_left_f32(const KronItem* items, const KronLayer* layers, f32* workspace) {
 }
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)
-kron_right_f32(const KronItem* items, const KronLayer* layers, const f32* workspace, double* sums) {
+kron_right_f32(const Item* items, const KronLayer* layers, const f32* workspace, double* sums) {
     __shared__ KronMemory memory;
-    begin(items, layers, memory);
-    const KronLayer& layer = memory.layer;
+    begin(items, layers, memory.own);
+    const KronLayer& layer = memory.own.row;
     constexpr int M = MICRO<f32>;
     const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
-    const uint32_t top = memory.item.i * TILE<f32>, left = memory.item.j * TILE<f32>;
+    const uint32_t top = memory.own.item.i * TILE<f32>, left = memory.own.item.j * TILE<f32>;
     const uint32_t columns = layer.columns;
-    const bool takes = top + ti * M < layer.outputs && left + tj * M < columns;
+    const bool takes = takes_part(memory.own);
     TileMicro<f32> d;
     set_zero(d);
-    const MatrixRows<f32> inverse = {reinterpret_cast<const f32*>(layer.right), nullptr, columns, columns, layer.right_stride};
-    if (layer.left != 0) {
-        const MatrixRows<f32> between = {workspace + layer.between, nullptr, columns, layer.between_stride, layer.between_stride};
-        multiply<f32>(d, between, top, inverse, left, columns, takes, memory.product);
-    } else {
-        multiply<f32>(d, MatrixColumns<f32>{gradient_of(layer)}, top, inverse, left, columns, takes, memory.product);
-    }
+    multiply_right(d, workspace, takes, memory);
     const bool sums_up = sums != nullptr;
     double sum = 0.0;
     if (takes) {
@@ -101,22 +94,22 @@ kron_clip(const double* sums, uint32_t count, const double* clip, double* factor
 }
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-kron_scale_f32(const KronItem* items, const KronLayer* layers, const double* factor) {
+kron_scale_f32(const Item* items, const KronLayer* layers, const double* factor) {
     __shared__ KronMemory memory;
-    begin(items, layers, memory);
+    begin(items, layers, memory.own);
     const f32 by = f32(*factor);
     if (by == 1.0f) {
         return;
     }
-    const KronLayer& layer = memory.layer;
+    const KronLayer& layer = memory.own.row;
     const uint32_t columns = layer.columns;
-    const uint32_t column = memory.item.j * TILE<f32> + thread();
+    const uint32_t column = memory.own.item.j * TILE<f32> + thread();
     if (column >= columns) {
         return;
     }
     f32* const to = reinterpret_cast<f32*>(column < layer.inputs ? layer.direction : layer.bias_direction);
-    const uint32_t end = min((memory.item.i + 1) * TILE<f32>, layer.outputs);
-    for (uint32_t row = memory.item.i * TILE<f32>; row < end; row++) {
+    const uint32_t end = min((memory.own.item.i + 1) * TILE<f32>, layer.outputs);
+    for (uint32_t row = memory.own.item.i * TILE<f32>; row < end; row++) {
         f32& u = column < layer.inputs ? to[uint64_t(row) * layer.direction_stride + column] : to[row];
         u *= by;
     }

@@ -3,6 +3,7 @@
 // As in linalg/tile.cuh both factors are read by rows, and a product is the sum of outer products of rows. A factor is a functor
 // that gives VECTOR neighbouring elements of a row, zeros where there are none.
 #pragma once
+#include "linalg/item.cuh"
 #include "linalg/tile.cuh"
 
 template <class T> struct ProductMemory {
@@ -178,4 +179,50 @@ __device__ inline void store_lower(f32* matrix, uint64_t stride, uint32_t order,
         }
     }
     store_both(matrix, stride, ti * M, tj * M, d);
+}
+
+// Copies a tile, on or below the diagonal, of a symmetric source into a matrix of whole tiles. `look` gets 8×8 elements d of it,
+// negated, with the bound on the difference of elements that should be equal, and whether they keep to it.
+template <class Look>
+__device__ void load_symmetric(const SpdBlock& block, const Item& item, const Damped& first, double tolerance, f32* matrix,
+                               uint64_t stride, Look look) {
+    const uint32_t ti = item.i * SIDE + thread() % SIDE, tj = item.j * SIDE + thread() / SIDE;
+    if (tj > ti) {
+        return;
+    }
+    TileMicro<f32> d;
+    set_zero(d);
+    if (ti * MICRO<f32> < block.order) {
+        const Source<f32> source(block);
+        const f32 bound = asymmetry_bound<f32>(first, SpdSettings{0.0, tolerance, 0});
+        const bool is_sound = source.read_negative(ti, tj, d) <= bound;
+        look(source, ti, tj, d, bound, is_sound);
+    }
+    store_lower(matrix, stride, block.order, ti, tj, -1.0f, d);
+}
+
+// The same, and what is at fault goes to the findings.
+__device__ inline void load_symmetric(const SpdBlock& block, const Item& item, const Damped& first, double tolerance, f32* matrix,
+                                      uint64_t stride, Findings& findings) {
+    const auto look = [&](const Source<f32>& source, uint32_t ti, uint32_t tj, TileMicro<f32>&, f32 bound, bool is_sound) {
+        if (!is_sound) {
+            source.template find<MICRO<f32>>(ti, tj, bound, findings);
+        }
+    };
+    load_symmetric(block, item, first, tolerance, matrix, stride, look);
+}
+
+// Writes a tile, on or below the diagonal, of a matrix of whole tiles to where the block's inverse stands, and its mirror image.
+__device__ inline void store_symmetric(const f32* matrix, uint64_t stride, const Item& item, const SpdBlock& block) {
+    constexpr int M = MICRO<f32>;
+    const uint32_t ti = item.i * SIDE + thread() % SIDE, tj = item.j * SIDE + thread() / SIDE;
+    if (tj > ti || ti * M >= block.order) {
+        return;
+    }
+    TileMicro<f32> x;
+    #pragma unroll
+    for (int r = 0; r < M; r++) {
+        read_vectors(matrix + uint64_t(ti * M + r) * stride + tj * M, x.at[r]);
+    }
+    write_symmetric(block, ti, tj, x);
 }

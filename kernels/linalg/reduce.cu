@@ -4,6 +4,7 @@
 // for 64 rows. A last launch, one block a matrix, adds them up. Sums are of f64, so that squares of no f32 overflow, and have
 // the shape that the matrix' size gives them.
 #include "core/pack.cuh"
+#include "linalg/item.cuh"
 #include "linalg/sums.cuh"
 
 constexpr uint32_t TRACE = 0, INNER = 1, NORM = 2, LARGEST_EIGENVALUE = 3;
@@ -17,38 +18,20 @@ struct Reduction {
 };
 static_assert(sizeof(Reduction) == 56);
 
-struct ReduceItem { uint32_t reduction, i, j, unused; };
-
 constexpr uint32_t SIDE_OF_TILE = 64, TILE_THREADS = 64, SUM_THREADS = 256, POWER_WARPS = 8;
 constexpr uint32_t ROWS_OF_WARP = SIDE_OF_TILE / POWER_WARPS;
 
 extern "C" __device__ const uint32_t reduce_layout[6] = {
-    sizeof(Reduction), sizeof(ReduceItem), TILE_THREADS, SIDE_OF_TILE, SUM_THREADS, 32 * POWER_WARPS,
+    sizeof(Reduction), sizeof(Item), TILE_THREADS, SIDE_OF_TILE, SUM_THREADS, 32 * POWER_WARPS,
 };
-
-// What the threads of a block know of their item.
-struct ReduceMemory {
-    ReduceItem item;
-    Reduction of;
-};
-
-// Reads them; all threads call.
-__device__ inline void begin(const ReduceItem* items, const Reduction* reductions, ReduceMemory& memory) {
-    if (threadIdx.x == 0) {
-        memory.item = items[blockIdx.x];
-        memory.of = reductions[memory.item.reduction];
-    }
-    __syncthreads();
-}
 
 // An item is a tile of a matrix, a trace's on the diagonal; its sum goes where the item's place among those of its matrix says.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-reduce_tiles_f32(const ReduceItem* items, const Reduction* reductions, double* partials) {
+reduce_tiles_f32(const Item* items, const Reduction* reductions, double* partials) {
     __shared__ double lanes[TILE_THREADS];
-    __shared__ ReduceMemory memory;
-    begin(items, reductions, memory);
-    const ReduceItem& item = memory.item;
-    const Reduction& of = memory.of;
+    __shared__ Assigned<Reduction> assigned;
+    begin(items, reductions, assigned);
+    const auto& [item, of] = assigned;
     const f32* const left = reinterpret_cast<const f32*>(of.left);
     const uint32_t top = item.i * SIDE_OF_TILE, column = item.j * SIDE_OF_TILE + threadIdx.x;
     double sum = 0.0;
@@ -84,12 +67,12 @@ __device__ inline f32 first_vector(uint64_t j) {
 
 // w = A·v/‖v‖ for 64 rows of a matrix, and the partial sum of ‖w‖².
 extern "C" __global__ void __launch_bounds__(32 * POWER_WARPS)
-reduce_power_f32(const ReduceItem* items, const Reduction* reductions, uint32_t step, f32* workspace, double* partials) {
+reduce_power_f32(const Item* items, const Reduction* reductions, uint32_t step, f32* workspace, double* partials) {
     __shared__ double lanes[32 * POWER_WARPS];
-    __shared__ ReduceMemory memory;
-    begin(items, reductions, memory);
-    const ReduceItem& item = memory.item;
-    const Reduction of = memory.of;
+    __shared__ Assigned<Reduction> assigned;
+    begin(items, reductions, assigned);
+    const Item& item = assigned.item;
+    const Reduction of = assigned.row;
     if (step >= of.steps) {
         return;
     }

@@ -14,11 +14,11 @@
 // Where only L is wanted, there are two of it: the one that was made last is kept until the other one is whole.
 #include "linalg/tile.cuh"
 
-struct Item { uint32_t tiles, kind, i, j; };
+struct SpdItem { uint32_t tiles, kind, i, j; };
 constexpr uint32_t CHECK = 0, FACTOR = 1, INVERT = 2;  // INVERSE is what is left
 
 extern "C" __device__ const uint32_t spd_tiles_layout[9] = {
-    sizeof(SpdBlock), sizeof(SpdReport), sizeof(Damped), sizeof(Findings), sizeof(SpdTiles), sizeof(Item), TILE_THREADS,
+    sizeof(SpdBlock), sizeof(SpdReport), sizeof(Damped), sizeof(Findings), sizeof(SpdTiles), sizeof(SpdItem), TILE_THREADS,
     TILE<f32>, TILE<f64>,
 };
 
@@ -36,7 +36,7 @@ __device__ inline void release(uint32_t* word, uint32_t value) {
 }
 
 template <class T> struct Tables {
-    const Item* items;
+    const SpdItem* items;
     const SpdTiles* tiles;
     const SpdBlock* blocks;
     const Damped* firsts;
@@ -52,7 +52,7 @@ template <class T> struct Tables {
 // What the threads of a block know of the item they work on.
 struct Shared {
     SpdTiles tiles;
-    Item item;
+    SpdItem item;
     uint32_t attempt, go, is_done;
 };
 
@@ -360,7 +360,7 @@ template <class T> struct Worker {
     }
 
     __device__ void run() const {
-        const Item& item = shared.item;
+        const SpdItem& item = shared.item;
         if (item.kind == CHECK) {
             if (attempt == 0) {
                 check(item.i);
@@ -414,7 +414,7 @@ __device__ void work(const Tables<T>& tables, uint32_t item_count, const SpdSett
 
 #define KERNEL(T)                                                                                                         \
     extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)                                                         \
-    spd_tiles_##T(const Item* items, uint32_t item_count, const SpdTiles* tiles, const SpdBlock* blocks,                  \
+    spd_tiles_##T(const SpdItem* items, uint32_t item_count, const SpdTiles* tiles, const SpdBlock* blocks,                  \
                   const Damped* firsts, double growth, double tolerance, uint32_t retries, T* workspace,                  \
                   uint32_t* flags, double* partials, Findings* findings, SpdReport* reports, uint32_t* kept,              \
                   const uint32_t* done) {                                                                                 \

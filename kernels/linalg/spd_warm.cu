@@ -7,8 +7,6 @@
 
 constexpr uint32_t REFINED = 4;  // beside INVERTED and what stands in the way of it
 
-struct WarmItem { uint32_t block, i, j, unused; };
-
 // A block's matrices in the workspace.
 struct WarmBlock {
     uint64_t matrix, inverses[2];  // elements where A + δ·1 begins, and X before even steps and before odd ones
@@ -17,52 +15,32 @@ struct WarmBlock {
 static_assert(sizeof(WarmBlock) == 32);
 
 extern "C" __device__ const uint32_t spd_warm_layout[7] = {
-    sizeof(SpdBlock), sizeof(SpdReport), sizeof(Damped), sizeof(WarmItem), sizeof(WarmBlock), TILE_THREADS, TILE<f32>,
+    sizeof(SpdBlock), sizeof(SpdReport), sizeof(Damped), sizeof(Item), sizeof(WarmBlock), TILE_THREADS, TILE<f32>,
 };
-
-// What the threads of a block know of the matrix they work on.
-struct WarmMemory {
-    WarmItem item;
-    WarmBlock own;
-    SpdBlock block;
-};
-
-// Reads it; all threads call.
-__device__ inline void begin(const WarmItem* items, const WarmBlock* warm, const SpdBlock* blocks, WarmMemory& memory) {
-    if (thread() == 0) {
-        memory.item = items[blockIdx.x];
-        memory.own = warm[memory.item.block];
-        memory.block = blocks[memory.item.block];
-    }
-    __syncthreads();
-}
 
 // Copies a tile of a block, damped, and of its previous inverse into the workspace. Where a source is not symmetric a NaN takes
 // its place: then nothing is certified, and Cholesky's algorithm finds the fault.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-warm_load_f32(const WarmItem* items, const WarmBlock* warm, const SpdBlock* blocks, const Damped* firsts, double tolerance,
+warm_load_f32(const Item* items, const WarmBlock* warm, const SpdBlock* blocks, const Damped* firsts, double tolerance,
               f32* workspace) {
-    __shared__ WarmMemory memory;
-    begin(items, warm, blocks, memory);
-    constexpr int M = MICRO<f32>;
-    const uint32_t ti = memory.item.i * SIDE + thread() % SIDE, tj = memory.item.j * SIDE + thread() / SIDE;
-    if (tj > ti) {
-        return;
-    }
-    const SpdBlock& block = memory.block;
-    TileMicro<f32> d;
-    set_zero(d);
-    if (ti * M < block.order) {
-        const Source<f32> source(block);
-        const Damped first = firsts[memory.item.block];
-        const bool is_symmetric =
-            source.read_negative(ti, tj, d) <= asymmetry_bound<f32>(first, SpdSettings{0.0, tolerance, 0});
+    __shared__ Assigned<WarmBlock> own;
+    __shared__ SpdBlock block;
+    begin(items, warm, own, [&](const Assigned<WarmBlock>& own) { block = blocks[own.item.matrix]; });
+    const auto& [item, matrices] = own;
+    const Damped first = firsts[item.matrix];
+    const auto look = [&](const Source<f32>& source, uint32_t ti, uint32_t tj, TileMicro<f32>& d, f32, bool is_sound) {
         if (ti == tj) {
             source.damp(ti, first.damping, d);
         }
-        d.at[0][0] = select(is_symmetric, d.at[0][0], f32(NAN));
+        d.at[0][0] = select(is_sound, d.at[0][0], f32(NAN));
+    };
+    load_symmetric(block, item, first, tolerance, workspace + matrices.matrix, matrices.stride, look);
+    constexpr int M = MICRO<f32>;
+    const uint32_t ti = item.i * SIDE + thread() % SIDE, tj = item.j * SIDE + thread() / SIDE;
+    if (tj > ti) {
+        return;
     }
-    store_lower(workspace + memory.own.matrix, memory.own.stride, block.order, ti, tj, -1.0f, d);
+    TileMicro<f32> d;
     set_zero(d);
     const f32* const inverse = reinterpret_cast<const f32*>(block.inverse);
     #pragma unroll
@@ -75,7 +53,7 @@ warm_load_f32(const WarmItem* items, const WarmBlock* warm, const SpdBlock* bloc
             }
         }
     }
-    store_lower(workspace + memory.own.inverses[0], memory.own.stride, block.order, ti, tj, 1.0f, d);
+    store_lower(workspace + matrices.inverses[0], matrices.stride, block.order, ti, tj, 1.0f, d);
 }
 
 // A thread a block, after A·X: `numbers` has its norm for every block, then its trace. `states` becomes 1 where a block goes on,
@@ -104,21 +82,14 @@ warm_verdict(const SpdBlock* blocks, const Damped* firsts, uint32_t count, uint3
 
 // Writes a tile of an inverse that is certified.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-warm_store_f32(const WarmItem* items, const WarmBlock* warm, const SpdBlock* blocks, const uint32_t* done,
+warm_store_f32(const Item* items, const WarmBlock* warm, const SpdBlock* blocks, const uint32_t* done,
                const f32* workspace) {
-    __shared__ WarmMemory memory;
-    begin(items, warm, blocks, memory);
-    constexpr int M = MICRO<f32>;
-    const uint32_t ti = memory.item.i * SIDE + thread() % SIDE, tj = memory.item.j * SIDE + thread() / SIDE;
-    const uint32_t which = done[memory.item.block];
-    if (which == 0 || tj > ti || ti * M >= memory.block.order) {
-        return;
+    __shared__ Assigned<WarmBlock> own;
+    __shared__ SpdBlock block;
+    begin(items, warm, own, [&](const Assigned<WarmBlock>& own) { block = blocks[own.item.matrix]; });
+    const auto& [item, matrices] = own;
+    const uint32_t which = done[item.matrix];
+    if (which != 0) {
+        store_symmetric(workspace + matrices.inverses[which - 1], matrices.stride, item, block);
     }
-    const f32* const from = workspace + memory.own.inverses[which - 1];
-    TileMicro<f32> x;
-    #pragma unroll
-    for (int r = 0; r < M; r++) {
-        read_vectors(from + uint64_t(ti * M + r) * memory.own.stride + tj * M, x.at[r]);
-    }
-    write_symmetric(memory.block, ti, tj, x);
 }

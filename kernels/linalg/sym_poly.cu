@@ -23,8 +23,6 @@ struct PolyProduct {
 };
 static_assert(sizeof(PolyProduct) == 88);
 
-struct PolyItem { uint32_t product, i, j, unused; };
-
 // A matrix [rows×columns] that is made orthogonal.
 struct PolarMatrix {
     uint64_t source, target;       // device addresses, row after row
@@ -52,7 +50,7 @@ struct RootReport {
 static_assert(sizeof(RootReport) == 40);
 
 extern "C" __device__ const uint32_t sym_poly_layout[8] = {
-    sizeof(PolyProduct), sizeof(PolyItem), sizeof(PolarMatrix), sizeof(Root), sizeof(RootReport), sizeof(SpdBlock),
+    sizeof(PolyProduct), sizeof(Item), sizeof(PolarMatrix), sizeof(Root), sizeof(RootReport), sizeof(SpdBlock),
     TILE_THREADS, TILE<f32>,
 };
 
@@ -80,36 +78,32 @@ __device__ inline bool takes_step(const uint32_t* errors, uint32_t matrices, uin
 
 struct PolyMemory {
     ProductMemory<f32> product;
-    PolyProduct own;
-    PolyItem item;
+    Assigned<PolyProduct> own;
     bool goes_on;
 };
 
 // `errors` has a row of f32 bits for every step, an element a matrix, all zero before the first.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)
-poly_product_f32(const PolyItem* items, const PolyProduct* products, uint32_t step, uint32_t matrices, f32 tolerance,
+poly_product_f32(const Item* items, const PolyProduct* products, uint32_t step, uint32_t matrices, f32 tolerance,
                  f32* workspace, uint32_t* errors) {
     __shared__ PolyMemory memory;
-    if (thread() == 0) {
-        memory.item = items[blockIdx.x];
-        memory.own = products[memory.item.product];
-        memory.goes_on = takes_step(errors, matrices, memory.own.matrix, step, tolerance);
-    }
-    __syncthreads();
+    begin(items, products, memory.own, [&](const Assigned<PolyProduct>& own) {
+        memory.goes_on = takes_step(errors, matrices, own.row.matrix, step, tolerance);
+    });
     if (!memory.goes_on) {
         return;
     }
     constexpr int M = MICRO<f32>;
-    const PolyProduct& own = memory.own;
-    const bool diagonal = (own.kind & SYMMETRIC) != 0 && memory.item.i == memory.item.j;
+    const auto& [item, own] = memory.own;
+    const bool diagonal = (own.kind & SYMMETRIC) != 0 && item.i == item.j;
     const bool takes = !diagonal || thread() / SIDE <= thread() % SIDE;
     TileMicro<f32> d;
     set_zero(d);
-    multiply<f32>(d, PaddedRows{workspace + own.left, own.left_stride}, memory.item.i * TILE<f32>,
-                  PaddedRows{workspace + own.right, own.right_stride}, memory.item.j * TILE<f32>, own.rows, takes,
+    multiply<f32>(d, PaddedRows{workspace + own.left, own.left_stride}, item.i * TILE<f32>,
+                  PaddedRows{workspace + own.right, own.right_stride}, item.j * TILE<f32>, own.rows, takes,
                   memory.product);
     const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
-    const uint32_t top = memory.item.i * TILE<f32> + ti * M, left = memory.item.j * TILE<f32> + tj * M;
+    const uint32_t top = item.i * TILE<f32> + ti * M, left = item.j * TILE<f32> + tj * M;
     const bool on_diagonal = diagonal && ti == tj;
     uint32_t error = 0;
     if (takes) {
@@ -157,32 +151,17 @@ poly_product_f32(const PolyItem* items, const PolyProduct* products, uint32_t st
     }
 }
 
-// What the threads of a block know of the matrix they copy.
-struct PolarMemory {
-    PolyItem item;
-    PolarMatrix matrix;
-};
-
-// Reads them; all threads call.
-__device__ inline void begin(const PolyItem* items, const PolarMatrix* matrices, PolarMemory& memory) {
-    if (threadIdx.x == 0) {
-        memory.item = items[blockIdx.x];
-        memory.matrix = matrices[memory.item.product];
-    }
-    __syncthreads();
-}
-
 // Copies a tile, divided by factor·norm + ε or at least ε, into the workspace, and its transpose. `norms` has one for every
 // matrix.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-polar_load_f32(const PolyItem* items, const PolarMatrix* matrices, const double* norms, double factor, double epsilon,
+polar_load_f32(const Item* items, const PolarMatrix* matrices, const double* norms, double factor, double epsilon,
                uint32_t is_least, f32* workspace) {
     __shared__ f32 tile[TILE<f32>][TILE<f32> + 1];
-    __shared__ PolarMemory memory;
-    begin(items, matrices, memory);
-    const PolyItem& item = memory.item;
-    const PolarMatrix matrix = memory.matrix;
-    const double norm = norms[item.product] * factor;
+    __shared__ Assigned<PolarMatrix> own;
+    begin(items, matrices, own);
+    const Item& item = own.item;
+    const PolarMatrix matrix = own.row;
+    const double norm = norms[item.matrix] * factor;
     const double by = 1.0 / (is_least ? max(norm, epsilon) : norm + epsilon);
     const f32* const source = reinterpret_cast<const f32*>(matrix.source);
     f32* const same = workspace + matrix.same;
@@ -205,11 +184,11 @@ polar_load_f32(const PolyItem* items, const PolarMatrix* matrices, const double*
 }
 
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-polar_store_f32(const PolyItem* items, const PolarMatrix* matrices, const f32* workspace) {
-    __shared__ PolarMemory memory;
-    begin(items, matrices, memory);
-    const PolyItem& item = memory.item;
-    const PolarMatrix matrix = memory.matrix;
+polar_store_f32(const Item* items, const PolarMatrix* matrices, const f32* workspace) {
+    __shared__ Assigned<PolarMatrix> own;
+    begin(items, matrices, own);
+    const Item& item = own.item;
+    const PolarMatrix matrix = own.row;
     const f32* const from = workspace + matrix.result;
     f32* const target = reinterpret_cast<f32*>(matrix.target);
     const uint32_t column = item.j * TILE<f32> + threadIdx.x;
@@ -219,45 +198,15 @@ polar_store_f32(const PolyItem* items, const PolarMatrix* matrices, const f32* w
     }
 }
 
-// What the threads of a block know of the root they work on.
-struct RootMemory {
-    SpdBlock block;
-    Root root;
-    PolyItem item;
-};
-
-// Reads item, root and block of this thread block; all threads call.
-__device__ inline void begin(const PolyItem* items, const Root* roots, const SpdBlock* blocks, RootMemory& memory) {
-    if (thread() == 0) {
-        memory.item = items[blockIdx.x];
-        memory.root = roots[memory.item.product];
-        memory.block = blocks[memory.item.product];
-    }
-    __syncthreads();
-}
-
 // Copies a tile of a source into the workspace, and looks for faults.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-root_load_f32(const PolyItem* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, double tolerance,
+root_load_f32(const Item* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, double tolerance,
               Findings* findings, f32* workspace) {
-    __shared__ RootMemory memory;
-    begin(items, roots, blocks, memory);
-    constexpr int M = MICRO<f32>;
-    const uint32_t ti = memory.item.i * SIDE + thread() % SIDE, tj = memory.item.j * SIDE + thread() / SIDE;
-    if (tj > ti) {
-        return;
-    }
-    const uint32_t order = memory.block.order;
-    TileMicro<f32> d;
-    set_zero(d);
-    if (ti * M < order) {
-        const Source<f32> source(memory.block);
-        const f32 bound = asymmetry_bound<f32>(firsts[memory.item.product], SpdSettings{0.0, tolerance, 0});
-        if (!(source.read_negative(ti, tj, d) <= bound)) {
-            source.template find<M>(ti, tj, bound, findings[memory.item.product]);
-        }
-    }
-    store_lower(workspace + memory.root.powers[0], memory.root.stride, order, ti, tj, -1.0f, d);
+    __shared__ Assigned<Root> own;
+    __shared__ SpdBlock block;
+    begin(items, roots, own, [&](const Assigned<Root>& own) { block = blocks[own.item.matrix]; });
+    const auto& [item, root] = own;
+    load_symmetric(block, item, firsts[item.matrix], tolerance, workspace + root.powers[0], root.stride, findings[item.matrix]);
 }
 
 // The largest eigenvalue, 0 where nobody asks for it, and what is added to the diagonal.
@@ -272,17 +221,17 @@ struct RootDamping {
 // M₀ = z·(A + δ·1) in place of A, and X₁ = z^{1/p}·((1 + 1/p)·1 - M₀/p), the first step of X₀ = z^{1/p}·1, with
 // z = (1 + p)/(2·(‖A‖_F + δ·√n)), for which all eigenvalues of M₀ are below p + 1. `numbers` begins with the norms.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-root_begin_f32(const PolyItem* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, const double* numbers,
+root_begin_f32(const Item* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, const double* numbers,
                f32* workspace) {
-    __shared__ RootMemory memory;
-    begin(items, roots, blocks, memory);
+    __shared__ Assigned<Root> own;
+    begin(items, roots, own);
+    const auto& [item, root] = own;
     constexpr int M = MICRO<f32>;
-    const uint32_t ti = memory.item.i * SIDE + thread() % SIDE, tj = memory.item.j * SIDE + thread() / SIDE;
+    const uint32_t ti = item.i * SIDE + thread() % SIDE, tj = item.j * SIDE + thread() / SIDE;
     if (tj > ti) {
         return;
     }
-    const Root& root = memory.root;
-    const uint32_t order = memory.block.order, which = memory.item.product;
+    const uint32_t order = blocks[item.matrix].order, which = item.matrix;
     const double p = double(root.root);
     const double damping = RootDamping(root, firsts[which], numbers).damping;
     const double norm = fma(damping, sqrt(double(order)), numbers[which]);
@@ -328,23 +277,25 @@ constexpr uint32_t ROOT_FOUND = 0, ROOT_NOT_CONVERGED = 1;  // beside NOT_FINITE
 
 // Writes a tile of a root, unless there is none.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
-root_finish_f32(const PolyItem* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, const double* numbers,
+root_finish_f32(const Item* items, const Root* roots, const SpdBlock* blocks, const Damped* firsts, const double* numbers,
                 const Findings* findings, const uint32_t* errors, uint32_t matrices, uint32_t steps, f32 tolerance,
                 f32 acceptance, const f32* workspace, RootReport* reports) {
-    __shared__ RootMemory memory;
+    __shared__ Assigned<Root> own;
+    __shared__ SpdBlock block;
     __shared__ RootEnd end;
-    begin(items, roots, blocks, memory);
-    const uint32_t which = memory.item.product;
+    begin(items, roots, own, [&](const Assigned<Root>& own) { block = blocks[own.item.matrix]; });
+    const auto& [item, root] = own;
+    const uint32_t which = item.matrix;
     const Findings found = findings[which];
     const bool is_sound = found.not_finite == NOWHERE && found.asymmetric == NOWHERE;
     if (thread() == 0) {
         end = end_of(errors, matrices, which, steps, tolerance);
-        if (memory.item.i == 0) {
-            const RootDamping own(memory.root, firsts[which], numbers);
-            RootReport report = {own.damping, own.largest, double(end.error), ROOT_FOUND, end.steps, 0, 0};
+        if (item.i == 0) {
+            const RootDamping damped(root, firsts[which], numbers);
+            RootReport report = {damped.damping, damped.largest, double(end.error), ROOT_FOUND, end.steps, 0, 0};
             if (!is_sound) {
-                const SpdReport fault = report_findings(Source<f32>(memory.block), found, own.damping);
-                report = {own.damping, own.largest, fault.value, fault.status, 0, fault.row, fault.column};
+                const SpdReport fault = report_findings(Source<f32>(block), found, damped.damping);
+                report = {damped.damping, damped.largest, fault.value, fault.status, 0, fault.row, fault.column};
             } else if (!(end.error <= acceptance)) {
                 report.status = ROOT_NOT_CONVERGED;
             }
@@ -352,16 +303,7 @@ root_finish_f32(const PolyItem* items, const Root* roots, const SpdBlock* blocks
         }
     }
     __syncthreads();
-    constexpr int M = MICRO<f32>;
-    const uint32_t ti = memory.item.i * SIDE + thread() % SIDE, tj = memory.item.j * SIDE + thread() / SIDE;
-    if (!is_sound || !(end.error <= acceptance) || tj > ti || ti * M >= memory.block.order) {
-        return;
+    if (is_sound && end.error <= acceptance) {
+        store_symmetric(workspace + root.roots[(end.best + 1) % 2], root.stride, item, block);
     }
-    const f32* const root = workspace + memory.root.roots[(end.best + 1) % 2];
-    TileMicro<f32> x;
-    #pragma unroll
-    for (int r = 0; r < M; r++) {
-        read_vectors(root + uint64_t(ti * M + r) * memory.root.stride + tj * M, x.at[r]);
-    }
-    write_symmetric(memory.block, ti, tj, x);
 }

@@ -15,10 +15,8 @@ struct SyrkFactor {
 };
 static_assert(sizeof(SyrkFactor) == 120);
 
-struct SyrkItem { uint32_t factor, i, j, unused; };
-
 extern "C" __device__ const uint32_t syrk_ema_layout[4] = {
-    sizeof(SyrkFactor), sizeof(SyrkItem), TILE_THREADS, TILE<f32>,
+    sizeof(SyrkFactor), sizeof(Item), TILE_THREADS, TILE<f32>,
 };
 
 // An element of the inputs' rows or of their patches.
@@ -100,15 +98,11 @@ syrk_begin(const SyrkFactor* factors, uint32_t count, double* counts, double* sh
 }
 
 template <class E>
-__device__ void update(const SyrkItem* items, const SyrkFactor* factors, const double* shares) {
+__device__ void update(const Item* items, const SyrkFactor* factors, const double* shares) {
     __shared__ ProductMemory<f32> memory;
-    __shared__ SyrkFactor factor;
-    __shared__ SyrkItem item;
-    if (thread() == 0) {
-        item = items[blockIdx.x];
-        factor = factors[item.factor];
-    }
-    __syncthreads();
+    __shared__ Assigned<SyrkFactor> own;
+    begin(items, factors, own);
+    const auto& [item, factor] = own;
     constexpr int M = MICRO<f32>;
     const uint32_t order = factor.features + factor.bias;
     const uint32_t ti = thread() % SIDE, tj = thread() / SIDE;
@@ -121,7 +115,7 @@ __device__ void update(const SyrkItem* items, const SyrkFactor* factors, const d
     if (!takes) {
         return;
     }
-    const f32 scale = f32(factor.scale), share = f32(shares[item.factor]);
+    const f32 scale = f32(factor.scale), share = f32(shares[item.matrix]);
     f32* const to = reinterpret_cast<f32*>(factor.factor);
     #pragma unroll
     for (int r = 0; r < M; r++) {
@@ -139,7 +133,7 @@ __device__ void update(const SyrkItem* items, const SyrkFactor* factors, const d
 
 #define KERNEL(E)                                                                                   \
     extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)                                   \
-    syrk_ema_##E(const SyrkItem* items, const SyrkFactor* factors, const double* shares) {          \
+    syrk_ema_##E(const Item* items, const SyrkFactor* factors, const double* shares) {          \
         update<E>(items, factors, shares);                                                          \
     }
 KERNEL(f32) KERNEL(bf16) KERNEL(f16)

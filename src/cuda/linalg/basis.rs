@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::plan::Plan;
 use super::poly::{Listed, Place, Poly, Product, Room, Step};
 use super::products::{Items, TILE_ROWS, tiles};
-use super::tables::{self, Addresses, BLOCK, EIGH_REPORT, REPORT, TILES, word};
+use super::tables::{self, Addresses, BLOCK, EIGH_REPORT, ITEM, REPORT, TILES, word};
 use super::tiles::{Layout, TILE_THREADS, Tiles, Wanted};
 use crate::cuda::modules;
 use crate::cuda::transfer::{Table, download, zeros};
@@ -169,7 +169,7 @@ impl CudaBasis {
             orders.iter().enumerate().flat_map(of_matrix)
         };
         let squares = orders.iter().enumerate().flat_map(|(position, order)| tiles(position, *order, *order));
-        let sizes = [8 * BASIS, 16, 8 * EIGH_REPORT, 8 * BLOCK, 8 * TILES, 8 * REPORT].map(|size| size as u32);
+        let sizes = [8 * BASIS, 8 * ITEM, 8 * EIGH_REPORT, 8 * BLOCK, 8 * TILES, 8 * REPORT].map(|size| size as u32);
         let module = modules::load(cuda, "basis", &[&sizes[..], &[TILE_THREADS, COLUMN_THREADS]].concat())?;
         let kernel = |name| modules::function(cuda, &module, name);
         let count = orders.len().max(1);

@@ -3,13 +3,13 @@
 use cudarc::driver::{CudaFunction, CudaSlice, CudaView, PushKernelArg};
 
 use super::arguments::Arguments;
-use super::layer::{ITEM_BYTES, LAYER, READ, Row, Tiles, filled, product_elements, read_gradient, written_direction};
-use super::products::{TILE_ROWS, tiles, unsupported};
-use super::tables::word;
+use super::layer::{LAYER, READ, Row, Tiles, filled, product_elements, read_gradient, written_direction};
+use super::products::{Items, TILE_ROWS, tiles, unsupported};
+use super::tables::{ITEM, word};
 use super::tiles::TILE_THREADS;
 use crate::cuda::address::own;
+use crate::cuda::modules;
 use crate::cuda::transfer::{Table, not_capturing, upload, uploaded, zeros};
-use crate::cuda::{blocks_of, launch_of_threads, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Real};
 use crate::error::Result;
@@ -35,8 +35,7 @@ pub(crate) struct CudaEigen<T: Real> {
     /// Whether some layer has `Q_G`.
     has_left: bool,
     /// The tiles of all bases: of each layer those of `Q_A`, then of `Q_G` where there is one.
-    turned: CudaSlice<u64>,
-    turned_count: u32,
+    turned: Items,
     /// Layers as they are given, layers with turned bases, what else the epilogue needs, bases.
     table: Table,
     settings: CudaSlice<u64>,
@@ -99,7 +98,7 @@ impl<T: Real> CudaEigen<T> {
         }
         let sizes = [8 * BASIS, 8 * EIGEN_LAYER, 8 * SETTINGS].map(|bytes| bytes as u32);
         let [basis, layer, settings] = sizes;
-        let layout = [basis, layer, settings, ITEM_BYTES, TILE_THREADS, TILE_ROWS as u32];
+        let layout = [basis, layer, settings, 8 * ITEM as u32, TILE_THREADS, TILE_ROWS as u32];
         let module = modules::load(cuda, "eigenbasis", &layout)?;
         let mut elements = 0;
         let mut reserve = |count: usize| {
@@ -116,7 +115,6 @@ impl<T: Real> CudaEigen<T> {
         let of_layer = |layer: &EigenLayer| [Some(layer.linear.columns()), layer.left.then_some(layer.linear.outputs)];
         let orders: Vec<usize> = eigen.iter().flat_map(of_layer).flatten().collect();
         let of_basis = |(basis, &order): (usize, &usize)| tiles(basis, order, order);
-        let turned: Vec<u64> = orders.iter().enumerate().flat_map(of_basis).flatten().collect();
         let (kind, settings) = words(epilogue);
         let workspace: CudaSlice<T> = zeros(cuda, elements.max(1))?;
         Ok(Self {
@@ -124,8 +122,7 @@ impl<T: Real> CudaEigen<T> {
             turn: modules::function(cuda, &module, "eigen_turn_f32")?,
             scale: modules::function(cuda, &module, "eigen_scale_f32")?,
             has_left: eigen.iter().any(|layer| layer.left),
-            turned: uploaded(cuda, &turned)?,
-            turned_count: (turned.len() / 2) as u32,
+            turned: Items::new(cuda, orders.iter().enumerate().flat_map(of_basis), TILE_THREADS)?,
             table: Table::new(cuda, (2 * LAYER + EIGEN_LAYER) * layers.len() + BASIS * orders.len())?,
             settings: uploaded(cuda, &settings)?,
             kind,
@@ -148,20 +145,19 @@ impl<T: Real> CudaEigen<T> {
         let bases = words.slice((2 * LAYER + EIGEN_LAYER) * count..);
 
         let mut turn = cuda.stream().launch_builder(&self.turn);
-        turn.arg(&self.turned).arg(&bases).arg(&mut *workspace).arg(&mut self.settings);
+        turn.arg(&self.turned.words).arg(&bases).arg(&mut *workspace).arg(&mut self.settings);
         // SAFETY: the contract of `eigen_turn` in src/cuda/mod.rs: a block an item; the table's rows name what the caller has
         // borrowed and checked, and parts of the workspace that were allocated for them.
-        let launched = unsafe { turn.launch(blocks_of(self.turned_count, TILE_THREADS)) };
-        cuda.explain(launched.map(drop), || launch_of_threads("eigen_turn_f32", self.turned_count, TILE_THREADS))?;
+        self.turned.explain(cuda, unsafe { turn.launch(self.turned.grid()) }, "eigen_turn_f32")?;
         if self.has_left {
             tiles.left(&given, workspace)?;
         }
         let sums = tiles.sums();
         let mut scale = cuda.stream().launch_builder(&self.scale);
-        scale.arg(&tiles.items).arg(&given).arg(&eigen).arg(&mut *workspace);
+        scale.arg(&tiles.items.words).arg(&given).arg(&eigen).arg(&mut *workspace);
         scale.arg(&self.settings).arg(&self.kind).arg(&sums);
         // SAFETY: the contract of `eigen_scale`, as above; where there are sums, there is one for every item.
-        tiles.explain(unsafe { scale.launch(blocks_of(tiles.count, TILE_THREADS)) }, "eigen_scale_f32")?;
+        tiles.items.explain(cuda, unsafe { scale.launch(tiles.items.grid()) }, "eigen_scale_f32")?;
         if self.has_left {
             tiles.left(&back, workspace)?;
         }

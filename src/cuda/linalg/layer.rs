@@ -1,14 +1,14 @@
 //! What directions of layers share: their products by tiles, and the clip.
 
-use cudarc::driver::{CudaFunction, CudaSlice, CudaView, DriverError, PushKernelArg};
+use cudarc::driver::{CudaFunction, CudaSlice, CudaView, PushKernelArg};
 
 use super::arguments::Arguments;
-use super::products::{TILE_ROWS, tiles};
-use super::tables::word;
+use super::products::{Items, TILE_ROWS, tiles};
+use super::tables::{ITEM, word};
 use super::tiles::TILE_THREADS;
 use crate::cuda::address::own;
-use crate::cuda::transfer::{download, not_capturing, upload, uploaded, zeros};
-use crate::cuda::{blocks_of, blocks_of_threads, launch_of, launch_of_threads, modules};
+use crate::cuda::transfer::{download, not_capturing, upload, zeros};
+use crate::cuda::{blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::Real;
 use crate::error::Result;
@@ -16,8 +16,6 @@ use crate::linalg::{KlClip, LayerDirection, LayerGradient, Linear};
 
 /// Words of a row of the layer table. Twin of the struct in `kernels/linalg/kron.cuh`.
 pub(super) const LAYER: usize = 11;
-/// Bytes of an item there.
-pub(super) const ITEM_BYTES: u32 = 16;
 
 /// A row of the layer table. Addresses are 0 where there is nothing.
 #[derive(Clone, Copy)]
@@ -93,8 +91,7 @@ pub(super) struct Tiles {
     right: CudaFunction,
     clip: CudaFunction,
     scale: CudaFunction,
-    pub(super) items: CudaSlice<u64>,
-    pub(super) count: u32,
+    pub(super) items: Items,
     /// ⟨U, V⟩ of each item.
     sums: CudaSlice<f64>,
     sums_address: u64,
@@ -106,23 +103,22 @@ pub(super) struct Tiles {
 
 impl Tiles {
     pub(super) fn new(cuda: &Cuda, layers: &[Linear]) -> Result<Self> {
-        let layout = [8 * LAYER as u32, ITEM_BYTES, TILE_THREADS, TILE_ROWS as u32];
+        let layout = [8 * LAYER as u32, 8 * ITEM as u32, TILE_THREADS, TILE_ROWS as u32];
         let module = modules::load(cuda, "kron_apply", &layout)?;
         let kernel = |name| modules::function(cuda, &module, name);
         let of_layer = |(position, layer): (usize, &Linear)| tiles(position, layer.outputs, layer.columns());
-        let items: Vec<u64> = layers.iter().enumerate().flat_map(of_layer).flatten().collect();
+        let items = Items::new(cuda, layers.iter().enumerate().flat_map(of_layer), TILE_THREADS)?;
         let mut factor = zeros(cuda, 1)?;
         upload(cuda, &[1.0], &mut factor, 0)?;
-        let sums: CudaSlice<f64> = zeros(cuda, (items.len() / 2).max(1))?;
+        let sums: CudaSlice<f64> = zeros(cuda, (items.count() as usize).max(1))?;
         Ok(Self {
             left: kernel("kron_left_f32")?,
             right: kernel("kron_right_f32")?,
             clip: kernel("kron_clip")?,
             scale: kernel("kron_scale_f32")?,
-            count: (items.len() / 2) as u32,
             sums_address: own(cuda, &sums),
             sums,
-            items: uploaded(cuda, &items)?,
+            items,
             clip_values: zeros(cuda, 2)?,
             factor,
             clips: false,
@@ -149,26 +145,21 @@ impl Tiles {
         if self.clips { self.sums_address } else { 0 }
     }
 
-    /// The error of a launch of a block an item.
-    pub(super) fn explain<R>(&self, launched: std::result::Result<R, DriverError>, name: &str) -> Result<()> {
-        self.cuda.explain(launched.map(drop), || launch_of_threads(name, self.count, TILE_THREADS))
-    }
-
     /// Launches the product of the left factors with the gradients, of layers that have one.
     pub(super) fn left<T: Real>(&self, table: &CudaView<'_, u64>, workspace: &mut CudaSlice<T>) -> Result<()> {
         let mut left = self.cuda.stream().launch_builder(&self.left);
-        left.arg(&self.items).arg(table).arg(workspace);
+        left.arg(&self.items.words).arg(table).arg(workspace);
         // SAFETY: the contract of `kron_left` in src/cuda/mod.rs: a block an item; the table's rows name what the caller has
         // borrowed and checked, or parts of the workspace that were allocated for them.
-        self.explain(unsafe { left.launch(blocks_of(self.count, TILE_THREADS)) }, "kron_left_f32")
+        self.items.explain(&self.cuda, unsafe { left.launch(self.items.grid()) }, "kron_left_f32")
     }
 
     /// Launches the product with the right factors, and sums at an address that may be 0.
     pub(super) fn right<T: Real>(&self, table: &CudaView<'_, u64>, workspace: &CudaSlice<T>, sums: u64) -> Result<()> {
         let mut right = self.cuda.stream().launch_builder(&self.right);
-        right.arg(&self.items).arg(table).arg(workspace).arg(&sums);
+        right.arg(&self.items.words).arg(table).arg(workspace).arg(&sums);
         // SAFETY: as above; where there are sums, there is one for every item.
-        self.explain(unsafe { right.launch(blocks_of(self.count, TILE_THREADS)) }, "kron_right_f32")
+        self.items.explain(&self.cuda, unsafe { right.launch(self.items.grid()) }, "kron_right_f32")
     }
 
     /// Launches the clip, where there is one: ν of the sums, which were written before, and the directions times it.
@@ -176,14 +167,15 @@ impl Tiles {
         if !self.clips {
             return Ok(());
         }
+        let count = self.items.count();
         let mut clip = self.cuda.stream().launch_builder(&self.clip);
-        clip.arg(&self.sums).arg(&self.count).arg(&self.clip_values).arg(&mut self.factor);
+        clip.arg(&self.sums).arg(&count).arg(&self.clip_values).arg(&mut self.factor);
         // SAFETY: the contract of `kron_clip` in src/cuda/mod.rs: the sums were written before on this stream.
         let launched = unsafe { clip.launch(blocks_of_threads(1)) };
         self.cuda.explain(launched.map(drop), || launch_of("kron_clip", 1))?;
         let mut scale = self.cuda.stream().launch_builder(&self.scale);
-        scale.arg(&self.items).arg(table).arg(&self.factor);
+        scale.arg(&self.items.words).arg(table).arg(&self.factor);
         // SAFETY: as for `kron_left`.
-        self.explain(unsafe { scale.launch(blocks_of(self.count, TILE_THREADS)) }, "kron_scale_f32")
+        self.items.explain(&self.cuda, unsafe { scale.launch(self.items.grid()) }, "kron_scale_f32")
     }
 }

@@ -40,6 +40,10 @@ impl Items {
         Ok(Self { count: words.len() as u32, words: uploaded(cuda, words.as_flattened())?, threads })
     }
 
+    pub(super) fn count(&self) -> u32 {
+        self.count
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.count == 0
     }

@@ -4,7 +4,7 @@ use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arguments::Arguments;
 use super::products::{Items, TILE_ROWS, tiles, unsupported};
-use super::tables::word;
+use super::tables::{ITEM, word};
 use super::tiles::TILE_THREADS;
 use crate::cuda::transfer::{Table, zeros};
 use crate::cuda::{blocks_of, launch_of_threads, modules};
@@ -59,7 +59,7 @@ impl CudaReduce {
         if T::DTYPE == Dtype::F64 {
             return unsupported("reductions of f64");
         }
-        let layout = [8 * REDUCTION as u32, 16, TILE_THREADS, TILE_ROWS as u32, THREADS, THREADS];
+        let layout = [8 * REDUCTION as u32, 8 * ITEM as u32, TILE_THREADS, TILE_ROWS as u32, THREADS, THREADS];
         let module = modules::load(cuda, "reduce", &layout)?;
         let kernel = |name| modules::function(cuda, &module, name);
         let (mut of_tiles, mut of_strips) = (Vec::new(), Vec::new());

@@ -3,11 +3,11 @@
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arguments::Arguments;
-use super::products::{TILE_ROWS, lower_tiles, unsupported};
-use super::tables::word;
+use super::products::{Items, TILE_ROWS, lower_tiles, unsupported};
+use super::tables::{ITEM, word};
 use super::tiles::TILE_THREADS;
-use crate::cuda::transfer::{Table, upload, uploaded, zeros};
-use crate::cuda::{THREADS, blocks_of, blocks_of_threads, launch_of, launch_of_threads, modules};
+use crate::cuda::transfer::{Table, upload, zeros};
+use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Element};
 use crate::error::Result;
@@ -24,8 +24,7 @@ pub(crate) struct CudaSyrk {
     begin: CudaFunction,
     update: CudaFunction,
     name: String,
-    items: CudaSlice<u64>,
-    item_count: u32,
+    items: Items,
     table: Table,
     counts: CudaSlice<f64>,
     shares: CudaSlice<f64>,
@@ -36,17 +35,16 @@ impl CudaSyrk {
         if E::DTYPE == Dtype::F64 {
             return unsupported("factors of f64");
         }
-        let module = modules::load(cuda, "syrk_ema", &[8 * FACTOR as u32, 16, TILE_THREADS, TILE_ROWS as u32])?;
+        let module =
+            modules::load(cuda, "syrk_ema", &[8 * FACTOR as u32, 8 * ITEM as u32, TILE_THREADS, TILE_ROWS as u32])?;
         let name = format!("syrk_ema_{}", E::DTYPE);
-        let items: Vec<u64> =
-            grams.iter().enumerate().flat_map(|(factor, gram)| lower_tiles(factor, gram.order())).flatten().collect();
+        let items = grams.iter().enumerate().flat_map(|(factor, gram)| lower_tiles(factor, gram.order()));
         let counts: Vec<f64> = grams.iter().map(|gram| gram.count).collect();
         let mut own = Self {
             begin: modules::function(cuda, &module, "syrk_begin")?,
             update: modules::function(cuda, &module, &name)?,
             name,
-            item_count: (items.len() / 2) as u32,
-            items: uploaded(cuda, &items)?,
+            items: Items::new(cuda, items, TILE_THREADS)?,
             table: Table::new(cuda, FACTOR * grams.len())?,
             counts: zeros(cuda, grams.len().max(1))?,
             shares: zeros(cuda, grams.len().max(1))?,
@@ -125,10 +123,9 @@ impl<E: Element> SyrkBackend<E> for CudaSyrk {
         cuda.explain(launched.map(drop), || launch_of("syrk_begin", blocks))?;
 
         let mut update = cuda.stream().launch_builder(&self.update);
-        update.arg(&self.items).arg(&self.table.memory).arg(&self.shares);
+        update.arg(&self.items.words).arg(&self.table.memory).arg(&self.shares);
         // SAFETY: the contract of `syrk_ema` in src/cuda/mod.rs: a block an item; the table's rows name what the caller has
         // borrowed and checked, and the shares were written before on this stream.
-        let launched = unsafe { update.launch(blocks_of(self.item_count, TILE_THREADS)) };
-        cuda.explain(launched.map(drop), || launch_of_threads(&self.name, self.item_count, TILE_THREADS))
+        self.items.explain(&cuda, unsafe { update.launch(self.items.grid()) }, &self.name)
     }
 }

@@ -6,7 +6,7 @@ use super::plan::Plan;
 use super::poly::{Listed, Place, Poly, Product, Room, Step};
 use super::products::{Items, TILE_ROWS, lower_tiles};
 use super::reduce::CudaReduce;
-use super::tables::{BLOCK, DAMPED, REPORT};
+use super::tables::{BLOCK, DAMPED, ITEM, REPORT};
 use super::tiles::TILE_THREADS;
 use crate::cuda::transfer::{uploaded, zeros};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
@@ -81,7 +81,7 @@ impl CudaWarm {
         };
         let rows: Vec<[u64; WARM]> = places.iter().map(row).collect();
         let items = jobs.iter().enumerate().flat_map(|(position, job)| lower_tiles(position, job.order));
-        let sizes = [BLOCK, REPORT, DAMPED, 2, WARM].map(|words| 8 * words as u32);
+        let sizes = [BLOCK, REPORT, DAMPED, ITEM, WARM].map(|words| 8 * words as u32);
         let module = modules::load(&cuda, "spd_warm", &[&sizes[..], &[TILE_THREADS, TILE_ROWS as u32]].concat())?;
         let kernel = |name| modules::function(&cuda, &module, name);
         let count = jobs.len().max(1);
