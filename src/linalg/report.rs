@@ -1,5 +1,7 @@
 use std::fmt;
 
+use super::Fault;
+
 /// What became of a block in a call of [`SpdInverse::invert`](super::SpdInverse::invert) or
 /// [`SpdFactor::factor`](super::SpdFactor::factor).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,24 +42,8 @@ pub enum Status {
         /// That pivot.
         pivot: f64,
     },
-    /// An element is a NaN or an infinity.
-    NotFinite {
-        /// The row of the first such element on or below the diagonal.
-        row: u32,
-        /// Its column.
-        column: u32,
-        /// The element, or where that is finite the one that should equal it.
-        value: f64,
-    },
-    /// Two elements that should be equal differ by more than the tolerance.
-    Asymmetric {
-        /// The row of the first such element below the diagonal.
-        row: u32,
-        /// Its column.
-        column: u32,
-        /// The element less its mirror image.
-        difference: f64,
-    },
+    /// The matrix is not one to be computed with.
+    Faulty(Fault),
 }
 
 impl fmt::Display for Status {
@@ -67,10 +53,7 @@ impl fmt::Display for Status {
             Self::NotPositiveDefinite { row, pivot } => {
                 write!(f, "not positive definite: the pivot of row {row} is {pivot:e}")
             }
-            Self::NotFinite { row, column, value } => write!(f, "row {row}, column {column} is {value}"),
-            Self::Asymmetric { row, column, difference } => {
-                write!(f, "row {row}, column {column} is {difference:e} greater than its mirror image")
-            }
+            Self::Faulty(fault) => fault.fmt(f),
         }
     }
 }

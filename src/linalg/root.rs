@@ -1,7 +1,7 @@
 use std::fmt;
 
 use super::blocks::{MOST, refuse};
-use super::{Status, Symmetric};
+use super::{Fault, Symmetric};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -109,35 +109,8 @@ pub enum RootStatus {
         /// The error of the best step; a NaN where it was none.
         error: f64,
     },
-    /// An element is a NaN or an infinity.
-    NotFinite {
-        /// The row of the first such element on or below the diagonal.
-        row: u32,
-        /// Its column.
-        column: u32,
-        /// The element, or where that is finite the one that should equal it.
-        value: f64,
-    },
-    /// Two elements that should be equal differ by more than is allowed.
-    Asymmetric {
-        /// The row of the first such element below the diagonal.
-        row: u32,
-        /// Its column.
-        column: u32,
-        /// The element less its mirror image.
-        difference: f64,
-    },
-}
-
-impl RootStatus {
-    /// Of the fault of a source.
-    pub(crate) fn of(fault: Status) -> Self {
-        match fault {
-            Status::NotFinite { row, column, value } => Self::NotFinite { row, column, value },
-            Status::Asymmetric { row, column, difference } => Self::Asymmetric { row, column, difference },
-            Status::Inverted | Status::NotPositiveDefinite { .. } => unreachable!("a source that is {fault}"),
-        }
-    }
+    /// The matrix is not one to be computed with.
+    Faulty(Fault),
 }
 
 impl fmt::Display for RootStatus {
@@ -145,10 +118,7 @@ impl fmt::Display for RootStatus {
         match self {
             Self::Found { error } => write!(f, "found within {error:e}"),
             Self::NotConverged { error } => write!(f, "not converged: the best error is {error:e}"),
-            Self::NotFinite { row, column, value } => write!(f, "row {row}, column {column} is {value}"),
-            Self::Asymmetric { row, column, difference } => {
-                write!(f, "row {row}, column {column} is {difference:e} greater than its mirror image")
-            }
+            Self::Faulty(fault) => fault.fmt(f),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Eigendecompositions: residuals, known spectra, lists, failures.
 
 use gradus::element::Real;
-use gradus::linalg::{Eigh, EighReport, EighSettings, EighStatus, Symmetric};
+use gradus::linalg::{Eigh, EighReport, EighSettings, EighStatus, Fault, Symmetric};
 use gradus::{Device, MatMut, ViewMut};
 
 use crate::common::data::{Numbers, full, seed};
@@ -344,13 +344,13 @@ fn faults<T: Real>() {
                 }
                 assert!(found.stays(), "{what}: written");
                 match (kind, found.report.status) {
-                    ("nan", EighStatus::NotFinite { row, column, value }) => {
+                    ("nan", EighStatus::Faulty(Fault::NotFinite { row, column, value })) => {
                         assert!((row as usize, column as usize) == (i, j) && value.is_nan(), "{what}");
                     }
-                    ("infinite", EighStatus::NotFinite { row, column, value }) => {
+                    ("infinite", EighStatus::Faulty(Fault::NotFinite { row, column, value })) => {
                         assert!((row as usize, column as usize) == (i, j) && value == f64::NEG_INFINITY, "{what}");
                     }
-                    ("asymmetric", EighStatus::Asymmetric { row, column, difference }) => {
+                    ("asymmetric", EighStatus::Faulty(Fault::Asymmetric { row, column, difference })) => {
                         assert!((row as usize, column as usize) == (i, j), "{what}");
                         assert!((difference - 0.25).abs() < 1e-5, "{what}");
                     }

@@ -1,7 +1,7 @@
 //! Factors that are kept, and solutions with them: shapes, lists, failures.
 
 use gradus::element::Real;
-use gradus::linalg::{Block, SpdFactor, SpdSettings, Status, Symmetric};
+use gradus::linalg::{Block, Fault, SpdFactor, SpdSettings, Status, Symmetric};
 use gradus::{Buffer, Device, MatMut, MatRef};
 
 use crate::common::data::{Numbers, seed};
@@ -232,7 +232,7 @@ fn failures<T: Real>() {
                         let fails = failing.contains(&place);
                         match report.status {
                             Status::Inverted => assert!(!fails, "{what}"),
-                            Status::NotFinite { row, column, .. } => {
+                            Status::Faulty(Fault::NotFinite { row, column, .. }) => {
                                 let last = orders[place] as u32 - 1;
                                 assert!(fails && kind == "nan" && (row, column) == (last, last), "{what}");
                             }

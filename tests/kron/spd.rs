@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use gradus::element::Real;
-use gradus::linalg::{Block, Report, SpdInverse, SpdSettings, Status, Symmetric};
+use gradus::linalg::{Block, Fault, Report, SpdInverse, SpdSettings, Status, Symmetric};
 use gradus::{Buffer, Device, MatMut, MatRef};
 
 use crate::common::data::{Numbers, seed};
@@ -313,14 +313,14 @@ fn faults<T: Real>() {
                 assert!(stays(&found[place]), "{what}: written");
                 assert!(report.log_determinant.is_nan() && report.smallest_pivot.is_nan(), "{what}");
                 match (kind, report.status) {
-                    ("nan", Status::NotFinite { row, column, value }) => {
+                    ("nan", Status::Faulty(Fault::NotFinite { row, column, value })) => {
                         assert_eq!((row, column), (i, j), "{what}");
                         assert!(value.is_nan(), "{what}");
                     }
-                    ("infinite", Status::NotFinite { row, column, value }) => {
+                    ("infinite", Status::Faulty(Fault::NotFinite { row, column, value })) => {
                         assert_eq!((row, column, value), (i, j, f64::NEG_INFINITY), "{what}");
                     }
-                    ("asymmetric", Status::Asymmetric { row, column, difference }) => {
+                    ("asymmetric", Status::Faulty(Fault::Asymmetric { row, column, difference })) => {
                         assert_eq!((row, column), (i, j), "{what}");
                         assert!((difference - 0.25).abs() < 1e-5, "{what}");
                     }

@@ -1,7 +1,7 @@
 //! Inverses that begin from previous ones: what is certified, and what is left to Cholesky's algorithm.
 
 use gradus::element::{Dtype, Real};
-use gradus::linalg::{Block, Report, SpdInverse, SpdSettings, Status, Symmetric, WarmStart};
+use gradus::linalg::{Block, Fault, Report, SpdInverse, SpdSettings, Status, Symmetric, WarmStart};
 use gradus::{Device, MatMut};
 
 use crate::common::data::{Numbers, seed};
@@ -209,8 +209,8 @@ fn what_is_broken_is_left_to_cholesky() {
         broken[5].elements.iter_mut().for_each(|x| *x *= -1e3);
         let (found, reports) = model.call(&broken);
         assert!(found == clean, "{device}");
-        assert!(matches!(reports[0].status, Status::NotFinite { row: 0, column: 0, .. }));
-        assert!(matches!(reports[3].status, Status::Asymmetric { row: 69, column: 3, .. }));
+        assert!(matches!(reports[0].status, Status::Faulty(Fault::NotFinite { row: 0, column: 0, .. })));
+        assert!(matches!(reports[3].status, Status::Faulty(Fault::Asymmetric { row: 69, column: 3, .. })));
         assert!(matches!(reports[5].status, Status::NotPositiveDefinite { .. }));
         assert!([1, 4].iter().all(|k| reports[*k].residual.is_some()), "{reports:?}");
         // It is well again.

@@ -61,7 +61,7 @@ impl<T: Real> Scratch<T> {
     ) -> EighStatus {
         let bound = tolerance * source.mean_diagonal().abs();
         if let Some(fault) = source.checked(cpu, bound) {
-            return EighStatus::of(fault);
+            return EighStatus::Faulty(fault);
         }
         let Self { order, matrix, basis, product, columns } = self;
         let order = *order;

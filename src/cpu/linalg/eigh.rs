@@ -81,7 +81,7 @@ impl<T: Real> CpuEigh<T> {
         let largest = source.largest();
         let bound = self.settings.tolerance * largest.to_f64();
         if let Some(fault) = source.checked(self.cpu, bound) {
-            return EighStatus::of(fault);
+            return EighStatus::Faulty(fault);
         }
         let (down, up) = scales(largest);
         let matrix = &mut scratch.matrix[..order * order];

@@ -150,7 +150,7 @@ impl<T: Real> Plan<T> {
         };
         let bound = tolerance * mean;
         if let Some(fault) = source.checked(self.cpu, bound) {
-            return Report { status: fault, ..report };
+            return Report { status: Status::Faulty(fault), ..report };
         }
         let factor = &mut scratch.factor[..order * order];
         loop {

@@ -74,7 +74,7 @@ impl<T: Real> Scratch<T> {
         };
         let bound = settings.asymmetry * source.mean_diagonal().abs();
         if let Some(fault) = source.checked(cpu, bound) {
-            report.status = RootStatus::of(fault);
+            report.status = RootStatus::Faulty(fault);
             return report;
         }
         self.begin(damping, norm);

@@ -4,7 +4,7 @@ use super::memory::slice;
 use super::square::Asymmetry;
 use crate::device::Cpu;
 use crate::element::Real;
-use crate::linalg::{Form, Status, Symmetric};
+use crate::linalg::{Fault, Form, Symmetric};
 use crate::memory::MatRef;
 
 /// A block in ordinary memory.
@@ -79,25 +79,25 @@ impl<'a, T: Real> Source<'a, T> {
     }
 
     /// The fault of a source whose halves may differ by `bound`, where it has one.
-    pub(super) fn checked(&self, cpu: Cpu, bound: f64) -> Option<Status> {
+    pub(super) fn checked(&self, cpu: Cpu, bound: f64) -> Option<Fault> {
         let asymmetry = self.asymmetry(cpu).to_f64();
         if asymmetry.is_nan() || asymmetry > bound { self.fault(bound) } else { None }
     }
 
     /// The first element that is not finite, or else the first that differs from its mirror image by more than `bound`.
-    fn fault(&self, bound: f64) -> Option<Status> {
+    fn fault(&self, bound: f64) -> Option<Fault> {
         let places = || (0..self.order).flat_map(|i| (0..=i).map(move |j| (i, j)));
         let pair = |(i, j): (usize, usize)| (self.row(i)[j].to_f64(), self.mirrored(i, j).to_f64());
         let not_finite = |place| {
             let (x, other) = pair(place);
             let value = if x.is_finite() { other } else { x };
-            (!value.is_finite()).then_some(Status::NotFinite { row: place.0 as u32, column: place.1 as u32, value })
+            (!value.is_finite()).then_some(Fault::NotFinite { row: place.0 as u32, column: place.1 as u32, value })
         };
         let asymmetric = |place| {
             let (x, other) = pair(place);
             let difference = x - other;
-            let status = Status::Asymmetric { row: place.0 as u32, column: place.1 as u32, difference };
-            (difference.abs() > bound).then_some(status)
+            let fault = Fault::Asymmetric { row: place.0 as u32, column: place.1 as u32, difference };
+            (difference.abs() > bound).then_some(fault)
         };
         places().find_map(not_finite).or_else(|| places().find_map(asymmetric))
     }

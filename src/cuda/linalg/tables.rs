@@ -2,7 +2,7 @@
 
 use super::poly::ROOT_REPORT;
 use crate::element::Real;
-use crate::linalg::{EighReport, EighStatus, Form, Report, RootReport, RootStatus, Status, Symmetric};
+use crate::linalg::{EighReport, EighStatus, Fault, Form, Report, RootReport, RootStatus, Status, Symmetric};
 
 /// Words of a row of the block table.
 pub(super) const BLOCK: usize = 6;
@@ -16,7 +16,7 @@ pub(super) const FINDINGS: usize = 2;
 pub(super) const TILES: usize = 5;
 /// Words of a row of the table of right-hand sides.
 pub(super) const SIDES: usize = 4;
-/// Words of an item.
+/// Words of an item. Twin of the structs in `kernels/linalg/item.cuh` and `kernels/linalg/spd_tiles.cu`.
 pub(super) const ITEM: usize = 2;
 
 /// Words of a row of the table of matrices that are decomposed: a row of the block table, two more.
@@ -62,18 +62,26 @@ pub(super) fn block<T: Real>(
 /// The status of a block whose previous inverse was refined; its value is the residual.
 const REFINED: u32 = 4;
 
+/// The fault that every kind of report tells in the same way.
+fn fault(status: u32, place: u64, value: f64) -> Fault {
+    let (row, column) = (place as u32, (place >> 32) as u32);
+    match status {
+        2 => Fault::NotFinite { row, column, value },
+        3 => Fault::Asymmetric { row, column, difference: value },
+        other => unreachable!("a report of status {other}"),
+    }
+}
+
 /// What a report's words say.
 pub(super) fn report(words: &[u64; REPORT]) -> Report {
     let [damping, log_determinant, smallest_pivot, value, state, place] = *words;
     let (status, retries) = (state as u32, (state >> 32) as u32);
-    let (row, column) = (place as u32, (place >> 32) as u32);
+    let row = place as u32;
     let value = f64::from_bits(value);
     let status = match status {
         0 | REFINED => Status::Inverted,
         1 => Status::NotPositiveDefinite { row, pivot: value },
-        2 => Status::NotFinite { row, column, value },
-        3 => Status::Asymmetric { row, column, difference: value },
-        other => unreachable!("a report of status {other}"),
+        other => Status::Faulty(fault(other, place, value)),
     };
     Report {
         status,
@@ -89,13 +97,10 @@ pub(super) fn report(words: &[u64; REPORT]) -> Report {
 pub(super) fn eigh_report(words: &[u64; EIGH_REPORT]) -> EighReport {
     let [value, state, place] = *words;
     let value = f64::from_bits(value);
-    let (row, column) = (place as u32, (place >> 32) as u32);
     let status = match state as u32 {
         0 => EighStatus::Decomposed,
         1 => EighStatus::NotConverged { off_diagonal: value },
-        2 => EighStatus::NotFinite { row, column, value },
-        3 => EighStatus::Asymmetric { row, column, difference: value },
-        other => unreachable!("a report of status {other}"),
+        other => EighStatus::Faulty(fault(other, place, value)),
     };
     EighReport { status, sweeps: (state >> 32) as u32 }
 }
@@ -104,13 +109,10 @@ pub(super) fn eigh_report(words: &[u64; EIGH_REPORT]) -> EighReport {
 pub(super) fn root_report(words: &[u64; ROOT_REPORT]) -> RootReport {
     let [damping, largest, value, state, place] = *words;
     let value = f64::from_bits(value);
-    let (row, column) = (place as u32, (place >> 32) as u32);
     let status = match state as u32 {
         0 => RootStatus::Found { error: value },
         1 => RootStatus::NotConverged { error: value },
-        2 => RootStatus::NotFinite { row, column, value },
-        3 => RootStatus::Asymmetric { row, column, difference: value },
-        other => unreachable!("a report of status {other}"),
+        other => RootStatus::Faulty(fault(other, place, value)),
     };
     RootReport {
         status,
