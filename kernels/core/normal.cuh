@@ -8,6 +8,8 @@
 
 constexpr uint32_t SEGMENTS = 16;
 constexpr uint32_t ROWS = 32 * SEGMENTS;
+constexpr int32_t FIRST_ROW = 127 * SEGMENTS;  // of the exponent of 1
+constexpr float SEGMENT_END = 1.0f + 1.0f / SEGMENTS;
 
 // A cubic's coefficients, lowest first.
 struct alignas(16) Cubic {
@@ -35,13 +37,11 @@ class Normal {
 
     // The standard normal of a word.
     __device__ float operator()(uint32_t word) const {
-        // The distance from the nearer end in units of 2^-33, odd; its octave and its segment there; the place in that.
-        const uint32_t nearer = word ^ uint32_t(int32_t(word) >> 31);
-        const uint32_t v = nearer << 1 | 1;
-        const uint32_t octave = __clz(v);
-        const uint32_t m = v << octave;
-        const Cubic row = table[octave * SEGMENTS + (m >> 27 & (SEGMENTS - 1))];
-        const float t = float(int32_t(m | 0xf8000000));
+        // Twice the distance from the nearer end, odd, with a sign. In f32 its exponent and the four bits behind say which
+        // row, the other bits say where in its segment.
+        const uint32_t bits = __float_as_uint(float(int32_t(word | 1)));
+        const Cubic row = table[int32_t(bits >> 19 & 0xfff) - FIRST_ROW];
+        const float t = __uint_as_float((bits & 0x7ffff) | 0x3f800000) - SEGMENT_END;
         const float magnitude = fma(t, fma(t, fma(t, row.c3, row.c2), row.c1), row.c0);
         return __uint_as_float(__float_as_uint(magnitude) | (~word & 0x80000000));
     }
@@ -59,26 +59,16 @@ class Normal {
         return (*this)(address.word(element));
     }
 
-    // The normals of N elements from `first` on; of one counter where they are of one.
+    // The normals of N elements from `first` on.
     template <int N> __device__ void run(const Address& address, uint64_t first, float (&out)[N]) const {
-        static_assert(N <= 4);
         if constexpr (N == 1) {
             out[0] = element(address, first);
             return;
         }
-        const uint32_t skip = first % 4;
-        const Words words = address.words(first / 4);
-        Words behind = {};
-        if (skip + N > 4) {
-            behind = address.words(first / 4 + 1);
-        }
-        const uint32_t word[] = {words.word[0],  words.word[1],  words.word[2],  words.word[3],
-                                 behind.word[0], behind.word[1], behind.word[2], behind.word[3]};
+        const Words words = address.run<N>(first);
         #pragma unroll
         for (int i = 0; i < N; i++) {
-            const uint32_t even = skip & 2 ? word[i + 2] : word[i];
-            const uint32_t odd = skip & 2 ? word[i + 3] : word[i + 1];
-            out[i] = (*this)(skip & 1 ? odd : even);
+            out[i] = (*this)(words.word[i]);
         }
     }
 };

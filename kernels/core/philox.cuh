@@ -11,6 +11,16 @@ struct Words {
     uint32_t word[4];
 };
 
+struct Product { uint32_t low, high; };
+
+// Taken apart as a product of 64 bits, its high word would be carried through additions of nothing.
+__device__ inline Product multiply(uint32_t a, uint32_t b) {
+    Product product;
+    asm("{\n\t.reg .b64 whole;\n\tmul.wide.u32 whole, %2, %3;\n\tmov.b64 {%0, %1}, whole;\n\t}"
+        : "=r"(product.low), "=r"(product.high) : "r"(a), "r"(b));
+    return product;
+}
+
 __device__ inline Words philox4x32(Words counter, uint64_t seed) {
     Words words = counter;
     uint32_t key0 = uint32_t(seed), key1 = uint32_t(seed >> 32);
@@ -19,12 +29,8 @@ __device__ inline Words philox4x32(Words counter, uint64_t seed) {
             key0 += WEYL0;
             key1 += WEYL1;
         }
-        const uint64_t first = uint64_t(MULTIPLIER0) * words.word[0];
-        const uint64_t second = uint64_t(MULTIPLIER1) * words.word[2];
-        words.word[0] = uint32_t(second >> 32) ^ words.word[1] ^ key0;
-        words.word[1] = uint32_t(second);
-        words.word[2] = uint32_t(first >> 32) ^ words.word[3] ^ key1;
-        words.word[3] = uint32_t(first);
+        const Product first = multiply(MULTIPLIER0, words.word[0]), second = multiply(MULTIPLIER1, words.word[2]);
+        words = {{second.high ^ words.word[1] ^ key0, second.low, first.high ^ words.word[3] ^ key1, first.low}};
     }
     return words;
 }
@@ -41,6 +47,28 @@ struct Address {
     // The words of elements 4 * block to 4 * block + 3.
     __device__ Words words(uint64_t block) const {
         return philox4x32({{uint32_t(block), uint32_t(block >> 32) | field[0], field[1], field[2]}}, seed);
+    }
+
+    // The words of N elements from `first` on, N at most 4; of one counter, unless they begin in the middle of it.
+    template <int N> __device__ Words run(uint64_t first) const {
+        static_assert(N <= 4);
+        const uint32_t skip = first % 4;
+        Words own = words(first / 4);
+        if (skip != 0) {
+            auto& word = own.word;
+            Words behind = {};
+            if (skip + N > 4) {
+                behind = words(first / 4 + 1);
+            }
+            if (skip & 1) {
+                own = {{word[1], word[2], word[3], behind.word[0]}};
+                behind = {{behind.word[1], behind.word[2]}};
+            }
+            if (skip & 2) {
+                own = {{word[2], word[3], behind.word[0], behind.word[1]}};
+            }
+        }
+        return own;
     }
 
     // The word of an element alone.

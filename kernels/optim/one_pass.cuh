@@ -2,24 +2,10 @@
 #pragma once
 #include "core/chunk.cuh"
 #include "core/gradient.cuh"
-#include "core/normal.cuh"
 #include "core/pack.cuh"
 #include "optim/tick.cuh"
 
-// The noise of a tensor's elements that no array gives.
-struct Noise {
-    bool is_drawn;  // the same in all threads of a block
-    Normal normal;
-    Address address;
-    uint64_t first;  // the element of the unsharded tensor that the chunk begins with
-
-    // All threads of a block call this together.
-    __device__ void begin(const double* group, uint64_t id, uint64_t step) {
-        normal.begin();
-        const auto around = read_record<Around::Hyper>(group);
-        address = {{GRADIENT_NOISE << PURPOSE_SHIFT, uint32_t(id), uint32_t(step)}, uint64_t(around.seed)};
-    }
-};
+struct Noise;  // in optim/noise.cuh, which rules include that draw: its table is in no module of another rule
 struct NoNoise {};
 
 template <class Rule, class P, class G> struct OnePass {
@@ -111,6 +97,16 @@ template <class Rule, class P, class G> struct OnePass {
     // before the arithmetic, every store after it.
     template <bool SURROUNDED, int N, int RUNS> __device__ void update(uint32_t at) const {
         constexpr uint32_t STRIDE = N * THREADS;
+        // Drawn first: then its registers are free before what is loaded takes any.
+        float drawn[RUNS][N] = {};
+        if constexpr (EXTRA<Rule> == Extra::NOISE) {
+            #pragma unroll
+            for (int r = 0; r < RUNS; r++) {
+                if (noise.is_drawn) {
+                    noise.normal.template run<N>(noise.address, noise.first + at + r * STRIDE, drawn[r]);
+                }
+            }
+        }
         Pack<P, N> p[RUNS];
         Pack<G, N> g[RUNS];
         Pack<G, N> more[RUNS];
@@ -135,12 +131,6 @@ template <class Rule, class P, class G> struct OnePass {
         const auto own = IS_HEAVY<Rule> ? read_scalars() : scalars;
         #pragma unroll
         for (int r = 0; r < RUNS; r++) {
-            float drawn[N];
-            if constexpr (EXTRA<Rule> == Extra::NOISE) {
-                if (noise.is_drawn) {
-                    noise.normal.template run<N>(noise.address, noise.first + at + r * STRIDE, drawn);
-                }
-            }
             #pragma unroll
             for (int i = 0; i < N; i++) {
                 State values;
@@ -156,7 +146,7 @@ template <class Rule, class P, class G> struct OnePass {
                             other = gradient_scale * other;
                         }
                     } else if constexpr (EXTRA<Rule> == Extra::NOISE) {
-                        other = noise.is_drawn ? Real(drawn[i]) : other;
+                        other = noise.is_drawn ? Real(drawn[r][i]) : other;
                     }
                 }
                 const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
@@ -240,13 +230,19 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     const uint32_t head = in_phase ? min(chunk.length, (CHUNK_PHASE - phase) % CHUNK_PHASE) : chunk.length;
     const uint32_t body = (chunk.length - head) / CHUNK_PHASE * CHUNK_PHASE;
 
-    uint32_t at = head + threadIdx.x * N;
-    for (uint32_t left = body; left >= BATCH; left -= BATCH) {
-        pass.template update<false, N, RUNS>(at);
-        at += BATCH;
-    }
-    for (; at < head + body; at += N * THREADS) {
-        pass.template update<false, N, 1>(at);
+    if constexpr (RUNS == 1) {
+        for (uint32_t i = threadIdx.x * N; i < body; i += BATCH) {
+            pass.template update<false, N, 1>(head + i);
+        }
+    } else {
+        uint32_t at = head + threadIdx.x * N;
+        for (uint32_t left = body; left >= BATCH; left -= BATCH) {
+            pass.template update<false, N, RUNS>(at);
+            at += BATCH;
+        }
+        for (; at < head + body; at += N * THREADS) {
+            pass.template update<false, N, 1>(at);
+        }
     }
     for (uint32_t i = threadIdx.x; i < chunk.length - body; i += THREADS) {
         pass.template update<false, 1, 1>(i < head ? i : i + body);

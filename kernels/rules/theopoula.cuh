@@ -5,6 +5,7 @@
 //   p ← p - lr · g (1 + s / (ε + |g|)) / (1 + s |g|) + √(2 lr / β) ξ            s = √lr,  ξ ~ N(0, 1)
 #pragma once
 #include "core/gradient.cuh"
+#include "optim/noise.cuh"
 #include "rules/common.cuh"
 
 struct TheoPoula {

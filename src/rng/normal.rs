@@ -6,13 +6,18 @@ use crate::fmath::fma;
 
 const SEGMENTS: u32 = 16;
 const ROWS: usize = 32 * SEGMENTS as usize;
+/// Of the exponent of 1.
+const FIRST_ROW: u32 = 127 * SEGMENTS;
+const SEGMENT_END: f32 = 1.0 + 1.0 / SEGMENTS as f32;
 
 /// Cubics, lowest coefficient first; `kernels/normal_table.py` says of what.
 static TABLE: [[f32; 4]; ROWS] = parse(include_str!("../../kernels/core/normal_table.inc"));
 
-/// A standard normal number from a word: Φ⁻¹((word + ½) / 2³²) in f32.
+/// A standard normal number from a word: Φ⁻¹((word | 1) / 2³²) in f32, where the distance to the nearer of 0 and 1 is first
+/// rounded to 24 bits.
 ///
-/// `normal(!word)` is `-normal(word)`, so that the mean over all words is 0.
+/// `normal(!word)` is `-normal(word)`, so that the mean over all words is 0; and no word's normal is below that of the word
+/// before.
 #[inline(always)]
 pub fn normal(word: u32) -> f32 {
     let (row, t) = place(word);
@@ -22,13 +27,11 @@ pub fn normal(word: u32) -> f32 {
 /// The row of a word in the table, and what the row's cubic is evaluated at.
 #[inline(always)]
 fn place(word: u32) -> (u32, f32) {
-    // The distance from the nearer end in units of 2^-33, odd; its octave and its segment there; the place in that.
-    let nearer = word ^ (word as i32 >> 31) as u32;
-    let v = nearer << 1 | 1;
-    let octave = v.leading_zeros();
-    let m = v << octave;
-    let row = octave * SEGMENTS + (m >> 27 & (SEGMENTS - 1));
-    let t = (m | 0xf800_0000) as i32 as f32;
+    // Twice the distance from the nearer end, odd, with a sign. In f32 its exponent and the four bits behind say which row,
+    // the other bits say where in its segment.
+    let bits = ((word | 1) as i32 as f32).to_bits();
+    let row = (bits >> 19 & 0xfff) - FIRST_ROW;
+    let t = f32::from_bits(bits & 0x7_ffff | 0x3f80_0000) - SEGMENT_END;
     (row, t)
 }
 
