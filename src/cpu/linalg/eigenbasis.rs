@@ -11,15 +11,18 @@ use crate::linalg::{EigenBackend, Eigenbases, Epilogue, KlClip, LayerDirection, 
 use crate::memory::MatMut;
 
 /// The layers of a plan on the CPU.
-pub(crate) struct CpuEigen {
+pub(crate) struct CpuEigen<T> {
     layers: Vec<Linear>,
+    /// V, then Y; Z, then U; W: of each layer.
+    matrices: Vec<[Whole<T>; 3]>,
     epilogue: Epilogue,
     clip: Clip,
 }
 
-impl CpuEigen {
+impl<T: Real> CpuEigen<T> {
     pub(crate) fn new(layers: Vec<Linear>, epilogue: Epilogue) -> Self {
-        Self { layers, epilogue, clip: Clip::new() }
+        let matrices = layers.iter().map(|layer| [(); 3].map(|()| Whole::new(layer))).collect();
+        Self { layers, matrices, epilogue, clip: Clip::new() }
     }
 }
 
@@ -49,6 +52,7 @@ fn scaling<T: Real>(epilogue: Epilogue) -> impl Fn(T, T, T, Option<&mut T>) -> T
 /// Writes U; returns ⟨U, V⟩ as the sum that it is in the bases.
 fn apply_one<T: Real>(
     layer: &Linear,
+    [v, z, w]: &mut [Whole<T>; 3],
     epilogue: Epilogue,
     bases: &Eigenbases<'_, T>,
     moments: Option<&mut MatMut<'_, T>>,
@@ -61,9 +65,11 @@ fn apply_one<T: Real>(
         moments_stride = moments.stride();
         moments_at = Some(slice_mut(&mut moments.view));
     }
-    let v = Whole::of_gradient(layer, gradient);
-    let z = left.as_ref().map(|left| Whole::product(layer, faer(&left.vectors).transpose(), v.faer()));
-    let mut w = Whole::product(layer, z.as_ref().unwrap_or(&v).faer(), faer(&right.vectors));
+    v.set_gradient(layer, gradient);
+    if let Some(left) = left {
+        z.set_product(faer(&left.vectors).transpose(), v.faer());
+    }
+    w.set_product(if left.is_some() { &*z } else { &*v }.faer(), faer(&right.vectors));
     let scaled = scaling(epilogue);
     let t = slice(&right.values);
     let mut sum = 0.0;
@@ -76,13 +82,16 @@ fn apply_one<T: Real>(
             *w = to;
         }
     }
-    let y = left.as_ref().map(|left| Whole::product(layer, faer(&left.vectors), w.faer()));
-    let u = Whole::product(layer, y.as_ref().unwrap_or(&w).faer(), faer(&right.vectors).transpose());
+    let (y, u) = (v, z);
+    if let Some(left) = left {
+        y.set_product(faer(&left.vectors), w.faer());
+    }
+    u.set_product(if left.is_some() { &*y } else { &*w }.faer(), faer(&right.vectors).transpose());
     u.store(layer, direction);
     sum
 }
 
-impl<T: Real> EigenBackend<T> for CpuEigen {
+impl<T: Real> EigenBackend<T> for CpuEigen<T> {
     fn set_epilogue(&mut self, epilogue: Epilogue) -> Result<()> {
         self.epilogue = epilogue;
         Ok(())
@@ -105,13 +114,14 @@ impl<T: Real> EigenBackend<T> for CpuEigen {
         }
         let mut moments: Vec<_> = moments.iter_mut().map(Some).collect();
         moments.resize_with(self.layers.len(), || None);
-        let read = self.layers.par_iter().zip(bases).zip(gradients);
-        let tasks = read.zip(moments).zip(&mut *directions).with_max_len(1);
-        let sums = tasks.map(|((((layer, bases), gradient), moments), direction)| {
-            apply_one(layer, self.epilogue, bases, moments, gradient, direction)
+        let epilogue = self.epilogue;
+        let own = self.layers.par_iter().zip(&mut self.matrices);
+        let tasks = own.zip(bases).zip(gradients).zip(moments).zip(&mut *directions).with_max_len(1);
+        let sums = tasks.map(|(((((layer, matrices), bases), gradient), moments), direction)| {
+            apply_one(layer, matrices, epilogue, bases, moments, gradient, direction)
         });
-        let sums: Vec<f64> = sums.collect();
-        self.clip.finish(&self.layers, &sums, directions);
+        sums.collect_into_vec(&mut self.clip.sums);
+        self.clip.finish(&self.layers, directions);
         Ok(())
     }
 

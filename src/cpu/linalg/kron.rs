@@ -8,32 +8,39 @@ use crate::error::Result;
 use crate::linalg::{Inverses, KlClip, KronBackend, LayerDirection, LayerGradient, Linear};
 
 /// The layers of a plan on the CPU.
-pub(crate) struct CpuKron {
+pub(crate) struct CpuKron<T> {
     layers: Vec<Linear>,
+    /// V, G⁻¹·V and U of each layer.
+    matrices: Vec<[Whole<T>; 3]>,
     clip: Clip,
 }
 
-impl CpuKron {
+impl<T: Real> CpuKron<T> {
     pub(crate) fn new(layers: Vec<Linear>) -> Self {
-        Self { layers, clip: Clip::new() }
+        let matrices = layers.iter().map(|layer| [(); 3].map(|()| Whole::new(layer))).collect();
+        Self { layers, matrices, clip: Clip::new() }
     }
 }
 
 /// Writes U; returns ⟨U, V⟩.
 fn apply_one<T: Real>(
     layer: &Linear,
+    [v, between, u]: &mut [Whole<T>; 3],
     inverses: &Inverses<'_, T>,
     gradient: &LayerGradient<'_, T>,
     direction: &mut LayerDirection<'_, T>,
 ) -> f64 {
-    let v = Whole::of_gradient(layer, gradient);
-    let between = inverses.left.as_ref().map(|left| Whole::product(layer, faer(left), v.faer()));
-    let u = Whole::product(layer, between.as_ref().unwrap_or(&v).faer(), faer(&inverses.right));
+    v.set_gradient(layer, gradient);
+    if let Some(left) = &inverses.left {
+        between.set_product(faer(left), v.faer());
+    }
+    let first = if inverses.left.is_some() { between } else { &mut *v };
+    u.set_product(first.faer(), faer(&inverses.right));
     u.store(layer, direction);
     u.at.iter().zip(&v.at).map(|(u, v)| u.to_f64() * v.to_f64()).sum()
 }
 
-impl<T: Real> KronBackend<T> for CpuKron {
+impl<T: Real> KronBackend<T> for CpuKron<T> {
     fn set_clip(&mut self, clip: Option<KlClip>) -> Result<()> {
         self.clip.set(clip);
         Ok(())
@@ -45,14 +52,13 @@ impl<T: Real> KronBackend<T> for CpuKron {
         gradients: &[LayerGradient<'_, T>],
         directions: &mut [LayerDirection<'_, T>],
     ) -> Result<()> {
-        let tasks = self.layers.par_iter().zip(inverses).zip(gradients).zip(&mut *directions).with_max_len(1);
-        let apply = |(((layer, inverses), gradient), direction): (_, &mut _)| {
-            let ((layer, inverses), gradient): ((&Linear, &Inverses<'_, T>), &LayerGradient<'_, T>) =
-                ((layer, inverses), gradient);
-            apply_one(layer, inverses, gradient, direction)
-        };
-        let sums: Vec<f64> = tasks.map(apply).collect();
-        self.clip.finish(&self.layers, &sums, directions);
+        let own = self.layers.par_iter().zip(&mut self.matrices);
+        let tasks = own.zip(inverses).zip(gradients).zip(&mut *directions).with_max_len(1);
+        let sums = tasks.map(|((((layer, matrices), inverses), gradient), direction)| {
+            apply_one(layer, matrices, inverses, gradient, direction)
+        });
+        sums.collect_into_vec(&mut self.clip.sums);
+        self.clip.finish(&self.layers, directions);
         Ok(())
     }
 

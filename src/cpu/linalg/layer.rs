@@ -1,9 +1,10 @@
 //! What directions of layers share: products, gradients and directions as one matrix, the clip.
 
 use faer::linalg::matmul::matmul;
-use faer::{Accum, MatMut as FaerMut, MatRef as FaerRef, Par};
+use faer::{Accum, MatMut as FaerMut, MatRef as FaerRef};
 
 use super::memory::{slice, slice_mut};
+use super::poly::parallelism;
 use crate::element::Real;
 use crate::linalg::{KlClip, LayerDirection, LayerGradient, Linear};
 use crate::memory::MatRef;
@@ -13,7 +14,7 @@ pub(super) fn faer<'a, T: Real>(matrix: &'a MatRef<'_, T>) -> FaerRef<'a, T> {
     FaerRef::from_row_major_slice_with_stride(slice(&matrix.view), rows, columns, stride)
 }
 
-/// A matrix of a layer \[outputs×columns\], the bias last.
+/// A matrix of a layer \[outputs×columns\], the bias last. It has memory from its first use on.
 pub(super) struct Whole<T> {
     pub(super) at: Vec<T>,
     pub(super) rows: usize,
@@ -21,35 +22,37 @@ pub(super) struct Whole<T> {
 }
 
 impl<T: Real> Whole<T> {
-    fn zeros(layer: &Linear) -> Self {
-        let (rows, columns) = (layer.outputs, layer.columns());
-        Self { at: vec![T::from_f64(0.0); rows * columns], rows, columns }
+    pub(super) fn new(layer: &Linear) -> Self {
+        Self { at: Vec::new(), rows: layer.outputs, columns: layer.columns() }
     }
 
-    pub(super) fn of_gradient(layer: &Linear, gradient: &LayerGradient<'_, T>) -> Self {
-        let inputs = layer.inputs;
+    /// The elements, whatever they are.
+    fn elements(&mut self) -> &mut [T] {
+        self.at.resize(self.rows * self.columns, T::zeroed());
+        &mut self.at
+    }
+
+    pub(super) fn set_gradient(&mut self, layer: &Linear, gradient: &LayerGradient<'_, T>) {
+        let (inputs, columns) = (layer.inputs, self.columns);
         let weights = slice(&gradient.weight.view);
-        let mut own = Self::zeros(layer);
-        for (i, row) in own.at.chunks_exact_mut(own.columns).enumerate() {
+        for (i, row) in self.elements().chunks_exact_mut(columns).enumerate() {
             row[..inputs].copy_from_slice(&weights[i * gradient.weight.stride()..][..inputs]);
             if let Some(bias) = &gradient.bias {
                 row[inputs] = slice(bias)[i];
             }
         }
-        own
     }
 
     pub(super) fn faer(&self) -> FaerRef<'_, T> {
         FaerRef::from_row_major_slice(&self.at, self.rows, self.columns)
     }
 
-    /// Of two factors. Nothing but the layer decides how many threads work.
-    pub(super) fn product(layer: &Linear, left: FaerRef<'_, T>, right: FaerRef<'_, T>) -> Self {
-        let mut own = Self::zeros(layer);
-        let par = if own.rows.max(own.columns) >= 1024 { Par::rayon(0) } else { Par::Seq };
-        let target = FaerMut::from_row_major_slice_mut(&mut own.at, own.rows, own.columns);
+    /// The product of two factors. Nothing but the layer decides how many threads work.
+    pub(super) fn set_product(&mut self, left: FaerRef<'_, T>, right: FaerRef<'_, T>) {
+        let (rows, columns) = (self.rows, self.columns);
+        let par = parallelism(rows.max(columns));
+        let target = FaerMut::from_row_major_slice_mut(self.elements(), rows, columns);
         matmul(target, Accum::Replace, left, right, T::from_f64(1.0), par);
-        own
     }
 
     pub(super) fn store(&self, layer: &Linear, direction: &mut LayerDirection<'_, T>) {
@@ -69,25 +72,22 @@ impl<T: Real> Whole<T> {
 pub(super) struct Clip {
     clip: Option<KlClip>,
     pub(super) factor: f64,
+    /// ⟨U, V⟩ of each layer.
+    pub(super) sums: Vec<f64>,
 }
 
 impl Clip {
     pub(super) fn new() -> Self {
-        Self { clip: None, factor: 1.0 }
+        Self { clip: None, factor: 1.0, sums: Vec::new() }
     }
 
     pub(super) fn set(&mut self, clip: Option<KlClip>) {
         self.clip = clip;
     }
 
-    /// Multiplies the directions by ν; `sums` are ⟨U, V⟩ of each layer.
-    pub(super) fn finish<T: Real>(
-        &mut self,
-        layers: &[Linear],
-        sums: &[f64],
-        directions: &mut [LayerDirection<'_, T>],
-    ) {
-        self.factor = self.clip.map_or(1.0, |clip| clip.factor(sums.iter().sum()));
+    /// Multiplies the directions by ν of the sums.
+    pub(super) fn finish<T: Real>(&mut self, layers: &[Linear], directions: &mut [LayerDirection<'_, T>]) {
+        self.factor = self.clip.map_or(1.0, |clip| clip.factor(self.sums.iter().sum()));
         if self.factor == 1.0 {
             return;
         }

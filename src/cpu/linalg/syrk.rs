@@ -1,10 +1,11 @@
 //! Moving averages of Gram matrices. Twin: `src/cuda/linalg/syrk.rs`.
 
 use faer::linalg::matmul::triangular::{BlockStructure, matmul};
-use faer::{Accum, MatMut as FaerMut, MatRef as FaerRef, Par};
+use faer::{Accum, MatMut as FaerMut, MatRef as FaerRef};
 use rayon::prelude::*;
 
 use super::memory::{slice, slice_mut};
+use super::poly::parallelism;
 use crate::element::{Element, Real};
 use crate::error::Result;
 use crate::linalg::{Gram, Inputs, RowsFrom, SyrkBackend, averaged};
@@ -14,15 +15,26 @@ use crate::memory::ViewMut;
 const ROWS: usize = 1024;
 
 /// The factors of a plan on the CPU.
-pub(crate) struct CpuSyrk {
+pub(crate) struct CpuSyrk<T> {
     grams: Vec<Gram>,
     counts: Vec<f64>,
+    scratch: Vec<Scratch<T>>,
 }
 
-impl CpuSyrk {
+/// The memory for a factor, from its first update on.
+#[derive(Clone)]
+struct Scratch<T> {
+    sums: Vec<T>,
+    /// Rows of the inputs, and the same times their weights.
+    rows: Vec<T>,
+    weighted: Vec<T>,
+}
+
+impl<T: Real> CpuSyrk<T> {
     pub(crate) fn new(grams: Vec<Gram>) -> Self {
         let counts = grams.iter().map(|gram| gram.count).collect();
-        Self { grams, counts }
+        let nothing = Scratch { sums: Vec::new(), rows: Vec::new(), weighted: Vec::new() };
+        Self { counts, scratch: vec![nothing; grams.len()], grams }
     }
 }
 
@@ -62,15 +74,25 @@ fn write_row<E: Element>(inputs: &Inputs<'_, E>, gram: &Gram, at: usize, row: &m
     }
 }
 
-fn update_one<E: Element>(gram: &Gram, share: f64, inputs: &Inputs<'_, E>, factor: &mut [E::Real]) {
+fn update_one<E: Element>(
+    gram: &Gram,
+    share: f64,
+    scratch: &mut Scratch<E::Real>,
+    inputs: &Inputs<'_, E>,
+    factor: &mut [E::Real],
+) {
     let order = gram.order();
     let zero = E::Real::from_f64(0.0);
     let count = inputs.all_rows() / inputs.positions;
     let weights = inputs.weights.as_ref().map(slice);
-    let mut sums = vec![zero; order * order];
-    let mut rows = vec![zero; ROWS.min(count) * order];
-    let mut weighted = vec![zero; if weights.is_some() { rows.len() } else { 0 }];
-    let par = if order >= 1024 { Par::rayon(0) } else { Par::Seq };
+    let Scratch { sums, rows, weighted } = scratch;
+    sums.clear();
+    sums.resize(order * order, zero);
+    rows.resize(rows.len().max(ROWS.min(count) * order), zero);
+    if weights.is_some() {
+        weighted.resize(rows.len(), zero);
+    }
+    let par = parallelism(order);
     for first in (0..count).step_by(ROWS) {
         let here = ROWS.min(count - first);
         let rows = &mut rows[..here * order];
@@ -88,7 +110,7 @@ fn update_one<E: Element>(gram: &Gram, share: f64, inputs: &Inputs<'_, E>, facto
             None => &*rows,
         };
         matmul(
-            FaerMut::from_row_major_slice_mut(&mut sums, order, order),
+            FaerMut::from_row_major_slice_mut(sums, order, order),
             BlockStructure::TriangularLower,
             Accum::Add,
             FaerRef::from_row_major_slice(left, here, order).transpose(),
@@ -106,13 +128,15 @@ fn update_one<E: Element>(gram: &Gram, share: f64, inputs: &Inputs<'_, E>, facto
     }
 }
 
-impl<E: Element> SyrkBackend<E> for CpuSyrk {
+impl<E: Element> SyrkBackend<E> for CpuSyrk<E::Real> {
     fn update(&mut self, inputs: &[Inputs<'_, E>], factors: &mut [ViewMut<'_, E::Real>]) -> Result<()> {
         for (gram, count) in self.grams.iter().zip(&mut self.counts) {
             *count = gram.beta.mul_add(*count, 1.0);
         }
-        let tasks = self.grams.par_iter().zip(&self.counts).zip(inputs).zip(factors).with_max_len(1);
-        tasks.for_each(|(((gram, count), inputs), factor)| update_one(gram, 1.0 / count, inputs, slice_mut(factor)));
+        let own = self.grams.par_iter().zip(&self.counts).zip(&mut self.scratch);
+        own.zip(inputs).zip(factors).with_max_len(1).for_each(|((((gram, count), scratch), inputs), factor)| {
+            update_one(gram, 1.0 / count, scratch, inputs, slice_mut(factor));
+        });
         Ok(())
     }
 }
