@@ -11,8 +11,8 @@ use crate::spd::{Given, inverted};
 const ORDERS: [usize; 15] = [1, 2, 3, 8, 31, 32, 33, 64, 100, 128, 200, 240, 256, 500, 1024];
 const CONDITIONS: [f64; 7] = [1.0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6];
 
-/// The greatest residual that a healthy inverse has. Rounding the exact inverse alone leaves up to 1/(2n): more than 6.4/64 where
-/// there are few rows.
+/// The greatest residual that a healthy inverse has. The root, the reciprocal and the square that Cholesky's algorithm takes of a
+/// single number, or of a multiple of the identity, leave up to 2.5/n: more than 6.4/64 where there are few rows.
 fn most(order: usize) -> f64 {
     f64::max(6.4 / order.max(64) as f64, 2.0 / order as f64)
 }
