@@ -140,7 +140,8 @@ basis_scale_f32(const Item* items, const Basis* bases, const Damped* firsts, con
     }
 }
 
-// Vᵀ row after row, from a tile of V, which item.other finds in the table of tiles; and whether the round went well: with no damping and no small pivot in the last one.
+// Vᵀ row after row, from a tile of V, which item.other finds in the table of tiles; and whether the round went well: with no
+// damping and no small pivot in the last one.
 extern "C" __global__ void __launch_bounds__(TILE_THREADS)
 basis_unpack_f32(const Item* items, const Basis* bases, const SpdTiles* tiles, const f32* tile_workspace,
                  const SpdReport* rounds, uint32_t is_first, uint32_t is_last, uint32_t* failed, f32* workspace) {

@@ -133,7 +133,7 @@ __device__ void update(const Item* items, const SyrkFactor* factors, const doubl
 
 #define KERNEL(E)                                                                                   \
     extern "C" __global__ void __launch_bounds__(TILE_THREADS, 6)                                   \
-    syrk_ema_##E(const Item* items, const SyrkFactor* factors, const double* shares) {          \
+    syrk_ema_##E(const Item* items, const SyrkFactor* factors, const double* shares) {              \
         update<E>(items, factors, shares);                                                          \
     }
 KERNEL(f32) KERNEL(bf16) KERNEL(f16)

@@ -21,8 +21,7 @@ pub(crate) struct CpuEigen<T> {
 
 impl<T: Real> CpuEigen<T> {
     pub(crate) fn new(layers: Vec<Linear>, epilogue: Epilogue) -> Self {
-        let matrices = layers.iter().map(|layer| [(); 3].map(|()| Whole::new(layer))).collect();
-        Self { layers, matrices, epilogue, clip: Clip::new() }
+        Self { matrices: Whole::threes(&layers), layers, epilogue, clip: Clip::new() }
     }
 }
 
@@ -66,10 +65,11 @@ fn apply_one<T: Real>(
         moments_at = Some(slice_mut(&mut moments.view));
     }
     v.set_gradient(layer, gradient);
-    if let Some(left) = left {
-        z.set_product(faer(&left.vectors).transpose(), v.faer());
-    }
-    w.set_product(if left.is_some() { &*z } else { &*v }.faer(), faer(&right.vectors));
+    let first = match left {
+        Some(left) => z.set_product(faer(&left.vectors).transpose(), v.faer()),
+        None => &*v,
+    };
+    w.set_product(first.faer(), faer(&right.vectors));
     let scaled = scaling(epilogue);
     let t = slice(&right.values);
     let mut sum = 0.0;
@@ -83,10 +83,11 @@ fn apply_one<T: Real>(
         }
     }
     let (y, u) = (v, z);
-    if let Some(left) = left {
-        y.set_product(faer(&left.vectors), w.faer());
-    }
-    u.set_product(if left.is_some() { &*y } else { &*w }.faer(), faer(&right.vectors).transpose());
+    let first = match left {
+        Some(left) => y.set_product(faer(&left.vectors), w.faer()),
+        None => &*w,
+    };
+    u.set_product(first.faer(), faer(&right.vectors).transpose());
     u.store(layer, direction);
     sum
 }

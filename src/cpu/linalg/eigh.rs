@@ -10,15 +10,13 @@ use faer::{MatMut as FaerMut, MatRef as FaerRef, Par};
 use rayon::prelude::*;
 
 use super::memory::slice_mut;
+use super::poly::WORTH_ALL_THREADS;
 use super::source::Source;
 use crate::device::Cpu;
 use crate::element::Real;
 use crate::error::Result;
 use crate::linalg::{EighBackend, EighReport, EighSettings, EighStatus, Symmetric};
 use crate::memory::{MatMut, ViewMut};
-
-/// From this order on all threads work on one matrix. Nothing but the order decides: sums have another shape then.
-const WORTH_ALL_THREADS: usize = 1024;
 
 /// The matrices of a plan on the CPU.
 pub(crate) struct CpuEigh<T: Real> {

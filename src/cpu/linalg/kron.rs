@@ -17,8 +17,7 @@ pub(crate) struct CpuKron<T> {
 
 impl<T: Real> CpuKron<T> {
     pub(crate) fn new(layers: Vec<Linear>) -> Self {
-        let matrices = layers.iter().map(|layer| [(); 3].map(|()| Whole::new(layer))).collect();
-        Self { layers, matrices, clip: Clip::new() }
+        Self { matrices: Whole::threes(&layers), layers, clip: Clip::new() }
     }
 }
 
@@ -31,10 +30,10 @@ fn apply_one<T: Real>(
     direction: &mut LayerDirection<'_, T>,
 ) -> f64 {
     v.set_gradient(layer, gradient);
-    if let Some(left) = &inverses.left {
-        between.set_product(faer(left), v.faer());
-    }
-    let first = if inverses.left.is_some() { between } else { &mut *v };
+    let first = match &inverses.left {
+        Some(left) => between.set_product(faer(left), v.faer()),
+        None => &*v,
+    };
     u.set_product(first.faer(), faer(&inverses.right));
     u.store(layer, direction);
     u.at.iter().zip(&v.at).map(|(u, v)| u.to_f64() * v.to_f64()).sum()

@@ -1,5 +1,7 @@
 //! What directions of layers share: products, gradients and directions as one matrix, the clip.
 
+use std::array;
+
 use faer::linalg::matmul::matmul;
 use faer::{Accum, MatMut as FaerMut, MatRef as FaerRef};
 
@@ -22,8 +24,10 @@ pub(super) struct Whole<T> {
 }
 
 impl<T: Real> Whole<T> {
-    pub(super) fn new(layer: &Linear) -> Self {
-        Self { at: Vec::new(), rows: layer.outputs, columns: layer.columns() }
+    /// Three for each layer.
+    pub(super) fn threes(layers: &[Linear]) -> Vec<[Self; 3]> {
+        let new = |layer: &Linear| Self { at: Vec::new(), rows: layer.outputs, columns: layer.columns() };
+        layers.iter().map(|layer| array::from_fn(|_| new(layer))).collect()
     }
 
     /// The elements, whatever they are.
@@ -47,12 +51,13 @@ impl<T: Real> Whole<T> {
         FaerRef::from_row_major_slice(&self.at, self.rows, self.columns)
     }
 
-    /// The product of two factors. Nothing but the layer decides how many threads work.
-    pub(super) fn set_product(&mut self, left: FaerRef<'_, T>, right: FaerRef<'_, T>) {
+    /// Becomes the product of two factors. Nothing but the layer decides how many threads work.
+    pub(super) fn set_product(&mut self, left: FaerRef<'_, T>, right: FaerRef<'_, T>) -> &Self {
         let (rows, columns) = (self.rows, self.columns);
         let par = parallelism(rows.max(columns));
         let target = FaerMut::from_row_major_slice_mut(self.elements(), rows, columns);
         matmul(target, Accum::Replace, left, right, T::from_f64(1.0), par);
+        self
     }
 
     pub(super) fn store(&self, layer: &Linear, direction: &mut LayerDirection<'_, T>) {

@@ -8,7 +8,7 @@ use crate::device::Cpu;
 use crate::element::Real;
 
 /// From this order on all threads work on one matrix. Nothing but the order decides: sums have another shape then.
-const WORTH_ALL_THREADS: usize = 1024;
+pub(super) const WORTH_ALL_THREADS: usize = 1024;
 
 pub(super) fn parallelism(order: usize) -> Par {
     if order >= WORTH_ALL_THREADS { Par::rayon(0) } else { Par::Seq }
