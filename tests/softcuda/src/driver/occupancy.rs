@@ -74,7 +74,8 @@ pub fn potential_block_size(
     let mut threads = most;
     while threads > 0 {
         // The caller's function may call the driver.
-        let shared = session.unlocked(|| block_to_shared.call(threads as c_int)).unwrap_or(shared);
+        let needed = session.unlocked(|| block_to_shared.call(threads as c_int)).map_err(|_| Code::UNKNOWN)?;
+        let shared = needed.unwrap_or(shared);
         let blocks = blocks(&profile, find(session, function)?, threads as c_int, shared)?;
         if blocks * threads > best.0 {
             best = (blocks * threads, blocks, threads);

@@ -6,8 +6,6 @@
 use std::collections::{BTreeMap, HashSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use super::error::Code;
 use super::launch::Work;
@@ -63,7 +61,7 @@ struct Entry {
     needs: Vec<Ticket>,
     command: Command,
     from_graph: bool,
-    /// On another thread, which is in a function of the host.
+    /// On another thread, which is in a kernel or in a function of the host.
     running: bool,
 }
 
@@ -163,8 +161,8 @@ pub fn run_until(session: &mut Session, targets: &[Ticket]) {
         let needed = needed_only.then(|| session.queue.with_needs(targets));
         match session.queue.pick(needed.as_ref()) {
             Some(ticket) => run_one(session, ticket),
-            // Another thread is in a function of the host that this work waits for.
-            None => session.unlocked(|| thread::sleep(Duration::from_micros(50))),
+            // Another thread executes what this work waits for.
+            None => session.wait(),
         }
     }
 }
@@ -193,13 +191,10 @@ fn run_one(session: &mut Session, ticket: Ticket) {
             super::event::happen(session, event, ticket);
             Ok(())
         }
-        Command::Call(function, data) if alive => {
-            session.unlocked(|| function.call(data));
-            Ok(())
-        }
         // What panics must not stay enqueued: everything behind it would wait.
-        command if alive => catch_unwind(AssertUnwindSafe(|| execute(session, command, from_graph)))
-            .unwrap_or_else(|_| Err(failure(fault("softcuda panicked"), Code::UNKNOWN))),
+        Command::Call(function, data) if alive => session.unlocked(|| function.call(data)).or_else(|_| panicked()),
+        Command::Launch(work) if alive => launch(session, &work, from_graph),
+        command if alive => catch_unwind(AssertUnwindSafe(|| copy(session, command))).unwrap_or_else(|_| panicked()),
         _ => Ok(()),
     };
     session.queue.entries.remove(&ticket);
@@ -225,7 +220,31 @@ fn failure(fault: Fault, code: Code) -> Box<Failure> {
     Box::new(Failure { fault, code })
 }
 
-fn execute(session: &mut Session, command: Command, from_graph: bool) -> Result<(), Box<Failure>> {
+fn panicked() -> Result<(), Box<Failure>> {
+    Err(failure(fault("softcuda panicked"), Code::UNKNOWN))
+}
+
+/// Runs a kernel. Other threads call the driver meanwhile: their streams go on, as on a device.
+fn launch(session: &mut Session, work: &Arc<Work>, from_graph: bool) -> Result<(), Box<Failure>> {
+    let Some(machine) = session.machine.clone() else { return Ok(()) };
+    if let Err(code) = session.injections.pass(Site::Kernel) {
+        return Err(failure(Fault { kernel: work.kernel.clone(), ..fault("injected") }, code));
+    }
+    match session.unlocked(|| machine.launch(&work.module, &work.launch())) {
+        Ok(Ok(report)) => {
+            session.report.launched(work, from_graph, &report.counters);
+            Ok(())
+        }
+        Ok(Err(fault)) => {
+            let code = work.code(&fault);
+            Err(failure(fault, code))
+        }
+        Err(_) => panicked(),
+    }
+}
+
+/// Moves, fills or frees.
+fn copy(session: &mut Session, command: Command) -> Result<(), Box<Failure>> {
     let Some(machine) = session.machine.clone() else { return Ok(()) };
     let memory = machine.memory();
     let copies = &mut session.report.copies;
@@ -255,20 +274,7 @@ fn execute(session: &mut Session, command: Command, from_graph: bool) -> Result<
             super::memory::release(session, address);
             Ok(())
         }
-        Command::Launch(work) => {
-            if let Err(code) = session.injections.pass(Site::Kernel) {
-                return Err(failure(Fault { kernel: work.kernel.clone(), ..fault("injected") }, code));
-            }
-            match machine.launch(&work.module, &work.launch()) {
-                Ok(report) => session.report.launched(&work, from_graph, &report.counters),
-                Err(fault) => {
-                    let code = work.code(&fault);
-                    return Err(failure(fault, code));
-                }
-            }
-            Ok(())
-        }
-        Command::Record(_) | Command::Call(..) | Command::Join => Ok(()),
+        Command::Launch(_) | Command::Record(_) | Command::Call(..) | Command::Join => Ok(()),
     };
     copied.map_err(|error| {
         let fault = fault_of_copy(error);

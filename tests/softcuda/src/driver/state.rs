@@ -3,7 +3,9 @@
 use std::cell::Cell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Deref, DerefMut};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 
 use super::capture::Captures;
 use super::context::Context;
@@ -142,6 +144,9 @@ pub struct Session {
     guard: Option<MutexGuard<'static, Driver>>,
 }
 
+/// Told whenever work is done that was executed unlocked.
+static DONE: Condvar = Condvar::new();
+
 /// The driver as the environment configures it; an error that `cuInit` and [`super::control`] tell.
 fn driver() -> &'static Result<Mutex<Driver>, String> {
     static DRIVER: OnceLock<Result<Mutex<Driver>, String>> = OnceLock::new();
@@ -161,14 +166,22 @@ impl Session {
         }
     }
 
-    /// Lets others call the driver meanwhile.
-    pub fn unlocked<T>(&mut self, run: impl FnOnce() -> T) -> T {
+    /// Lets others call the driver meanwhile. Errors: `run` panicked.
+    pub fn unlocked<T>(&mut self, run: impl FnOnce() -> T) -> thread::Result<T> {
         self.guard = None;
-        let value = run();
+        let value = catch_unwind(AssertUnwindSafe(run));
         if let Ok(session) = Self::open() {
             self.guard = session.guard;
         }
+        DONE.notify_all();
         value
+    }
+
+    /// Waits until another thread is done with work that it executes unlocked.
+    pub fn wait(&mut self) {
+        if let Some(guard) = self.guard.take() {
+            self.guard = Some(DONE.wait(guard).unwrap_or_else(PoisonError::into_inner));
+        }
     }
 }
 

@@ -11,6 +11,7 @@ mod barrier;
 mod block;
 pub mod convert;
 mod copy;
+mod crew;
 mod external;
 pub mod float;
 pub mod half;
@@ -32,6 +33,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Instant;
 
 use block::{Block, Random, Round, Run};
+use crew::Crew;
 pub use stop::Stop;
 
 use crate::count::Counters;
@@ -109,8 +111,7 @@ fn order(run: &Run<'_>) -> Vec<u64> {
 /// Runs blocks one after the other on each of several host threads.
 fn apart(run: &Run<'_>, threads: usize) -> Result<Counters, Stop> {
     let order = order(run);
-    let available = || std::thread::available_parallelism().map_or(1, |count| count.get());
-    let threads = if threads == 0 { available() } else { threads }.min(order.len());
+    let crew = Crew::of(threads, order.len());
     let next = AtomicU64::new(0);
     let stopped = AtomicBool::new(false);
     let total = Mutex::new(Counters::default());
@@ -140,13 +141,14 @@ fn apart(run: &Run<'_>, threads: usize) -> Result<Counters, Stop> {
         }
         *total.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) += &counters;
     };
-    if threads <= 1 {
+    if crew.size() <= 1 {
         work();
     } else {
         std::thread::scope(|scope| {
-            for _ in 0..threads {
+            for _ in 1..crew.size() {
                 scope.spawn(work);
             }
+            work();
         });
     }
     match stop.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {

@@ -1,11 +1,12 @@
 //! Streams and events, executed at once and as late as may be.
 
 use cudarc::driver::sys::{self, CUevent_flags, CUresult};
-use cudarc::driver::{CudaContext, DevicePtr, result};
+use cudarc::driver::{CudaContext, DevicePtr, PushKernelArg, result};
+use cudarc::nvrtc::Ptx;
 use softcuda::check::{AccessErrorKind, FaultKind};
 use softcuda::driver::StreamMode;
 
-use crate::support::{add, alone, alone_with, assert_code, function};
+use crate::support::{add, alone, alone_with, assert_code, function, one_thread};
 
 fn adversarial(seed: u64) -> StreamMode {
     StreamMode::Adversarial { seed }
@@ -200,4 +201,55 @@ fn handles_that_are_gone_are_refused() {
         assert_code(result::stream::synchronize(gone), CUresult::CUDA_ERROR_INVALID_HANDLE);
         assert_code(result::event::synchronize(gone.cast()), CUresult::CUDA_ERROR_INVALID_HANDLE);
     }
+}
+
+/// Tells that it runs, and waits until it is told to end.
+const WAITING: &str = r#"
+.version 7.8
+.target sm_80
+.address_size 64
+
+.visible .entry wait_for_host(.param .u64 p_flags)
+{
+    .reg .pred %p<2>;
+    .reg .b32 %r<3>;
+    .reg .b64 %rd<3>;
+    ld.param.u64 %rd1, [p_flags];
+    cvta.to.global.u64 %rd2, %rd1;
+    mov.u32 %r1, 1;
+    st.volatile.global.u32 [%rd2], %r1;
+AGAIN:
+    ld.volatile.global.u32 %r2, [%rd2+4];
+    setp.eq.u32 %p1, %r2, 0;
+    @%p1 bra AGAIN;
+    ret;
+}
+"#;
+
+#[test]
+fn other_streams_go_on_while_a_kernel_runs() {
+    let alone = alone();
+    let context = CudaContext::new(0).unwrap();
+    // SAFETY: the test orders the streams itself.
+    unsafe { context.disable_event_tracking() };
+    let (waits, tells) = (context.new_stream().unwrap(), context.new_stream().unwrap());
+    let function = context.load_module(Ptx::from_src(WAITING)).unwrap().load_function("wait_for_host").unwrap();
+    let flags = tells.clone_htod(&[0u32; 2]).unwrap();
+    let (address, _guard) = flags.device_ptr(&tells);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            context.bind_to_thread().unwrap();
+            let mut launch = waits.launch_builder(&function);
+            launch.arg(&address);
+            // SAFETY: the argument is what the kernel takes.
+            unsafe { launch.launch(one_thread()) }.unwrap();
+            waits.synchronize().unwrap();
+        });
+        while tells.clone_dtoh(&flags).unwrap()[0] == 0 {
+            std::thread::yield_now();
+        }
+        // SAFETY: the memory lives, and the kernel reads it as what changes.
+        unsafe { result::memcpy_htod_async(address + 4, &[1u32], tells.cu_stream()) }.unwrap();
+    });
+    assert_eq!(alone.driver.report().launches.len(), 1);
 }
