@@ -39,6 +39,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
     ("noise", "es/noise.cu"),
+    ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),

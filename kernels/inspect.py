@@ -24,6 +24,9 @@ instructions for run k parameters, and the table gives c1 + c2 k + c0/k, each di
 where k is 4 and every copy has a gradient. Not counted are the code for a remainder of k divided by 4, which takes more a copy,
 and the wider loops for sums of more than 4, which take less.
 
+Of a perturbation, the way round the main loop passes the loop over the terms once, and in it the code that draws a counter: the
+count is that of one term. A warp that draws signs goes round that code twice for a term, and the other seven of a block not at all.
+
 Kernels that run once a step and tensor are not counted, nor are those that only tests launch, nor those of linear algebra.
 """
 
@@ -57,6 +60,11 @@ NOT_COUNTED = ("fmath_", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
 # State arrays that the main loop of a kernel of no rule writes. Of Entropy-SGD, which has one copy, it is the walker's step
 # inside its loop, which leaves two of the four alone.
 STATES_WRITTEN = {"entropy_sgd": 2, "gt_adam": 4, "noise_normals": 0, "replicated_sgd": 0, "replicated_sgd_mean": 0}
+STATES_WRITTEN |= {
+    f"perturb_{distribution}{rounding}": 0
+    for distribution in ("normal", "rademacher", "uniform")
+    for rounding in ("", "_stochastic")
+}
 
 # The loops over the copies that are inside a loop: the kind of each, the first of KINDS among its accesses; how many such
 # accesses a copy takes; the loops inside it. A sum loads the address and the run of each copy. A copy stores its parameter and
@@ -319,8 +327,10 @@ def table_rows(file, reports, failures):
             failures.append(f"{name}: {max(registers)} registers, more than {limit}")
         row = [name, ", ".join(map(str, registers)), kernels[0]["shared"], 0, "", ""]
         if is_counted:
-            parameter = next((BYTES[word] for word in name.split("_") if word in BYTES), 4)
-            found = [sass_a_parameter(name, kernel["sass"], parameter, states, NESTS.get(family)) for kernel in kernels]
+            # Rules name what they write first, perturbations last.
+            types = [word for word in name.split("_") if word in BYTES]
+            written = types[-1 if name.startswith("perturb_") else 0] if types else "f32"
+            found = [sass_a_parameter(name, kernel["sass"], BYTES[written], states, NESTS.get(family)) for kernel in kernels]
             row[4:] = found[0][0], ", ".join(count for _, count in found)
         yield "".join(f"| {cell} " if cell != "" else "| " for cell in row) + "|"
 

@@ -71,8 +71,8 @@ pub enum ErrorKind {
     #[error("{rule}: {key} = {value} is not {expected}")]
     SettingType { rule: &'static str, key: &'static str, value: String, expected: &'static str },
 
-    /// The lists of a step do not match the optimizer's tensors.
-    #[error("the number of {what} is {given} but the optimizer has {}", count(*expected as u64, "tensor"))]
+    /// The lists of a step do not match the tensors.
+    #[error("the number of {what} is {given} but that of tensors is {expected}")]
     Count { what: &'static str, given: usize, expected: usize },
 
     /// The lists of a step do not match the copies of an ensemble's tensors.
@@ -140,6 +140,10 @@ pub enum ErrorKind {
     /// A saved state does not fit the optimizer.
     #[error("saved state: {message}")]
     State { message: String },
+
+    /// A sum of noises cannot be added.
+    #[error("{what}: {message}")]
+    Noise { what: String, message: String },
 
     /// A part of a noise address is greater than its field holds.
     #[error("{field} {given} does not fit into the {bits} bits that a noise address has for it")]

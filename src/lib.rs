@@ -7,6 +7,7 @@
 //! * [`kfac`]: K-FAC and FOOF: directions of linear layers from Kronecker factors.
 //! * [`linalg`]: what it is made of: ragged lists of matrices: damped inverses and factors, moving averages of Gram
 //!   matrices, eigendecompositions.
+//! * [`es`]: evolution strategies: parameters perturbed by noise that is drawn where it is added.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`], [`MatRef`], [`MatMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!
@@ -41,6 +42,7 @@ pub mod device;
 pub mod element;
 pub mod ensemble;
 mod error;
+pub mod es;
 pub mod fmath;
 pub mod kfac;
 pub mod linalg;

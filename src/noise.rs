@@ -4,8 +4,9 @@ use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
 use crate::device::Device;
-use crate::error::{ErrorKind, Result};
+use crate::error::Result;
 use crate::memory::ViewMut;
+use crate::optim::check::same_place_as;
 use crate::rng::{Address, key};
 
 /// Fills `out` with the standard normals of a tensor's elements from `first` on: [`rng::normal`](crate::rng::normal) of
@@ -18,15 +19,7 @@ use crate::rng::{Address, key};
 /// Errors: `out` lies on another device; an element is beyond 2⁴⁰; memory that the caller vouched for is not aligned; the
 /// driver refuses.
 pub fn normals(device: &Device, seed: u64, address: &Address, first: u64, out: ViewMut<'_, f32>) -> Result<()> {
-    if out.place() != device.place() {
-        return Err(ErrorKind::WrongDevice {
-            what: "the noise".to_owned(),
-            given: out.place().to_string(),
-            other: "the device that draws it".to_owned(),
-            expected: device.place().to_string(),
-        }
-        .into());
-    }
+    same_place_as("the device that draws it", || "the noise".to_owned(), out.place(), device.place())?;
     address.covers(first, out.len() as u64)?;
     match device {
         Device::Cpu(cpu) => cpu::noise::normals(*cpu, key(seed), address, first, out),

@@ -112,8 +112,8 @@ fn by_steps(says: Says) {
     let mut step = |parameters: usize, gradients: usize| {
         refused(opt.step(&mut written(&mut p)[..parameters], &read(&g)[..gradients]))
     };
-    says(step(2, 3), "the number of parameters is 2 but the optimizer has 3 tensors");
-    says(step(3, 0), "the number of gradients is 0 but the optimizer has 3 tensors");
+    says(step(2, 3), "the number of parameters is 2 but that of tensors is 3");
+    says(step(3, 0), "the number of gradients is 0 but that of tensors is 3");
     let mut step = |p: [usize; 3], g: [usize; 3]| {
         let (mut p, g) = (p.map(|length| vec![0.0; length]), g.map(|length| vec![0.0; length]));
         refused(opt.step(&mut written(&mut p), &read(&g)))

@@ -7,24 +7,24 @@ use super::address::host_mut;
 use crate::backend::CHUNK;
 use crate::device::Cpu;
 use crate::memory::ViewMut;
-use crate::rng::{self, Address, BLOCK};
+use crate::rng::{Address, BLOCK, Draws, Normals};
 
 /// Fills `out` with the normals of the elements from `first` on; the caller has checked device and range.
 pub(crate) fn normals(cpu: Cpu, key: [u32; 2], address: &Address, first: u64, mut out: ViewMut<'_, f32>) {
     host_mut(&mut out).par_chunks_mut(CHUNK as usize).enumerate().for_each(|(chunk, out)| {
-        cpu.run(Normals { key, address, first: first + chunk as u64 * CHUNK, out });
+        cpu.run(Fill { key, address, first: first + chunk as u64 * CHUNK, out });
     });
 }
 
 /// A chunk of normals.
-struct Normals<'a> {
+struct Fill<'a> {
     key: [u32; 2],
     address: &'a Address,
     first: u64,
     out: &'a mut [f32],
 }
 
-impl WithSimd for Normals<'_> {
+impl WithSimd for Fill<'_> {
     type Output = ();
 
     #[inline(always)]
@@ -33,7 +33,7 @@ impl WithSimd for Normals<'_> {
         let mut block = first / BLOCK;
         let mut skip = (first % BLOCK) as usize;
         while !out.is_empty() {
-            let normals = rng::normals(key, address, block);
+            let normals = Normals::batch(key, address, block * BLOCK);
             let count = out.len().min(normals.len() - skip);
             let (filled, rest) = out.split_at_mut(count);
             filled.copy_from_slice(&normals[skip..skip + count]);

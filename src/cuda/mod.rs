@@ -129,6 +129,11 @@
 //! | 512 threads; dynamic | workspace (the second only) | n·v `T` from the row's place in it on, disjoint | 16 | read, written |
 //! | shared memory) | reports | m rows of 24 bytes | 8 | written |
 //!
+//! A row of the tensor table of `perturb` names `from`, which is read, and `to`, which is written, of as many elements as its chunks
+//! reach; `to` may be `from` where both have one type, and overlaps nothing else. Chunks are cut by `to`'s memory as said below. A
+//! row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
+//! agree modulo so many.
+//!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
 //! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of
 //! 16 / size of `T` that are at least n, `jacobi_workspace` needs s·(s + 2) `T` and 8·s bytes of dynamic shared memory and `jacobi` n·v `T` more.
@@ -168,6 +173,8 @@
 #![allow(unsafe_code)]
 
 mod address;
+mod chunks;
+pub(crate) mod es;
 #[cfg(all(test, target_os = "linux"))]
 mod fmath;
 pub(crate) mod linalg;

@@ -149,13 +149,18 @@ pub(crate) fn count(what: &'static str, given: usize, expected: usize) -> Result
 }
 
 pub(crate) fn same_place(what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
+    same_place_as("the optimizer", what, given, expected)
+}
+
+/// Errors: a place that is not that of something else.
+pub(crate) fn same_place_as(other: &str, what: impl FnOnce() -> String, given: Place, expected: Place) -> Result<()> {
     if given == expected {
         return Ok(());
     }
     Err(ErrorKind::WrongDevice {
         what: what(),
         given: given.to_string(),
-        other: "the optimizer".to_owned(),
+        other: other.to_owned(),
         expected: expected.to_string(),
     }
     .into())

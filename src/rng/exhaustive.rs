@@ -6,8 +6,9 @@ use std::f64::consts::{SQRT_2, TAU};
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
+use super::batch::BATCH;
 use super::normal;
-use super::normal::{BATCH, normals_of_words};
+use super::normal::normals_of_words;
 use crate::device::Cpu;
 
 /// Words of the lower half, whose normals are negative. The complements of these are the upper half.

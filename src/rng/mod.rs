@@ -4,6 +4,8 @@
 //! the CPU and CUDA give the same bits. [`noise`](crate::noise) fills memory of a device with them.
 
 mod address;
+mod batch;
+mod distribution;
 #[cfg(test)]
 mod exhaustive;
 mod normal;
@@ -11,6 +13,7 @@ mod philox;
 
 pub(crate) use address::BLOCK;
 pub use address::{Address, Purpose, key};
+pub(crate) use batch::{BATCH, Draws, Normals, Signs, Uniforms};
+pub use distribution::{Distribution, uniform};
 pub use normal::normal;
-pub(crate) use normal::{BATCH, normals};
 pub use philox::philox4x32;

@@ -1,7 +1,6 @@
 //! The default normal: one from each word. Twin: `kernels/core/normal.cuh`.
 
-use super::address::{Address, BLOCK};
-use super::philox::philox4x32;
+use super::batch::BATCH;
 use crate::fmath::fma;
 
 const SEGMENTS: u32 = 16;
@@ -39,24 +38,6 @@ fn place(word: u32) -> (u32, f32) {
 fn evaluate(row: &[f32; 4], t: f32, word: u32) -> f32 {
     let magnitude = fma(t, fma(t, fma(t, row[3], row[2]), row[1]), row[0]);
     f32::from_bits(magnitude.to_bits() | !word & 0x8000_0000)
-}
-
-/// Elements whose normals are drawn together.
-pub(crate) const BATCH: usize = 64;
-
-/// The normals of [`BATCH`] neighbouring elements from the first one of `block` on.
-#[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "four lanes are written at once")]
-pub(crate) fn normals(key: [u32; 2], address: &Address, block: u64) -> [f32; BATCH] {
-    const LANES: usize = BATCH / BLOCK as usize;
-    let mut lanes = [[0; LANES]; BLOCK as usize];
-    for i in 0..LANES {
-        let words = philox4x32(address.counter_of_block(block + i as u64), key);
-        for j in 0..BLOCK as usize {
-            lanes[j][i] = words[j];
-        }
-    }
-    normals_of_words(&std::array::from_fn(|i| lanes[i % BLOCK as usize][i / BLOCK as usize]))
 }
 
 /// The normals of words, in passes that vectorise. Between them whole rows are copied: gathers would take longer.

@@ -1,9 +1,8 @@
-//! Steps of several copies: the formulas, the same bits on every device, saved states, errors, and what a step costs.
+//! Steps of several copies: the formulas, the same bits on every device, saved states, errors.
 
 #[path = "../common/mod.rs"]
 mod common;
 
-mod cost;
 mod devices;
 mod errors;
 mod formulas;

@@ -7,7 +7,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::device::Cpu;
 use crate::element::{Element, Real};
-use crate::rng::{self, Address};
+use crate::rng::{Address, BATCH, Draws, Normals};
 use crate::rules::form::MAX_SCALARS;
 use crate::rules::{Extra, Gradient, MAX_STATES, Record, Rule};
 use crate::step::{self, SLOW, averaged, pulled_back, synchronised};
@@ -58,15 +58,8 @@ impl Noise {
     /// The numbers of the first [`BLOCK`] elements.
     #[inline(always)]
     pub(super) fn block(&self) -> [f32; BLOCK] {
-        const { assert!(BLOCK == rng::BATCH) };
-        let (counter, skip) = (self.element / rng::BLOCK, (self.element % rng::BLOCK) as usize);
-        let mut numbers = rng::normals(self.key, &self.address, counter);
-        if skip > 0 {
-            let behind = rng::normals(self.key, &self.address, counter + BLOCK as u64 / rng::BLOCK);
-            numbers.rotate_left(skip);
-            numbers[BLOCK - skip..].copy_from_slice(&behind[..skip]);
-        }
-        numbers
+        const { assert!(BLOCK == BATCH) };
+        Normals::numbers(self.key, &self.address, self.element)
     }
 }
 

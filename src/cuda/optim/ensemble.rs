@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg};
 
 use super::arrays::States;
-use super::tables::{IN_PHASE, chunks_of, count_chunks, phase};
+use super::tables::IN_PHASE;
 use crate::backend::{Bound, CHUNK, Slot, check_mean, check_memory};
 use crate::cuda::address::{bounds, read, written};
+use crate::cuda::chunks::{chunks_of, count_chunks, phase};
 use crate::cuda::transfer::{download, not_capturing, upload, uploaded, zeros};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;

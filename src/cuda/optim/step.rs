@@ -5,9 +5,10 @@ use std::marker::PhantomData;
 use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
 
 use super::arrays::{Counters, States};
-use super::tables::{Kept, chunk_rows, count_chunks, layout, phase, row};
+use super::tables::{Kept, chunk_rows, layout, row};
 use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
 use crate::cuda::address::bounds;
+use crate::cuda::chunks::{count_chunks, phase};
 use crate::cuda::transfer::{download, not_capturing, upload, uploaded, zeros};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;

@@ -1,7 +1,8 @@
 //! The tables of a step as the kernels read them. Twins of the structs in `kernels/core/chunk.cuh`.
 
-use crate::backend::{Bound, CHUNK, CHUNK_PHASE, Slot, chunks};
+use crate::backend::{Bound, CHUNK, CHUNK_PHASE, Slot};
 use crate::cuda::THREADS;
+use crate::cuda::chunks::{chunks_of, phase};
 use crate::element::{Element, Real};
 use crate::rules::{Form, Record};
 use crate::step;
@@ -42,11 +43,6 @@ pub(super) fn layout(rule: &Form) -> [u32; LAYOUT] {
     .map(|size| size as u32)
 }
 
-/// Elements between a multiple of [`CHUNK_PHASE`] elements and an address.
-pub(super) fn phase<T: Element>(address: u64) -> u64 {
-    address / size_of::<T>() as u64 % CHUNK_PHASE
-}
-
 /// The addresses of the arrays that an optimizer keeps of a tensor.
 pub(super) struct Kept {
     /// Those of [`step::ARRAYS`] that the group asks for.
@@ -78,17 +74,6 @@ pub(super) fn row<P: Element, G: Element>(slot: &Slot, bound: &Bound, kept: &Kep
 /// The rows of a tensor in the chunk table: none where it has no gradient.
 pub(super) fn chunk_rows<P: Element>(tensor: usize, slot: &Slot, bound: &Bound) -> impl Iterator<Item = [u64; 2]> {
     chunks_of::<P>(tensor, if bound.gradient.is_some() { slot.length } else { 0 }, bound.parameter)
-}
-
-/// The rows in the chunk table of `length` elements at an address.
-pub(super) fn chunks_of<P: Element>(tensor: usize, length: u64, address: u64) -> impl Iterator<Item = [u64; 2]> {
-    chunks(length, phase::<P>(address)).map(move |chunk| [tensor as u64 | (chunk.end - chunk.start) << 32, chunk.start])
-}
-
-/// The rows of a chunk table, at least one: a launch has a block, and a chunk of no elements names no tensor.
-pub(super) fn count_chunks(table: &mut Vec<u64>) -> usize {
-    table.resize(table.len().max(2), 0);
-    table.len() / 2
 }
 
 /// Elements of one allocation for the state arrays of a tensor, each in the parameter's phase modulo [`CHUNK_PHASE`].

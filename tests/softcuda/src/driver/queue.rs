@@ -230,14 +230,14 @@ fn launch(session: &mut Session, work: &Arc<Work>, from_graph: bool) -> Result<(
     if let Err(code) = session.injections.pass(Site::Kernel) {
         return Err(failure(Fault { kernel: work.kernel.clone(), ..fault("injected") }, code));
     }
-    match session.unlocked(|| machine.launch(&work.module, &work.launch())) {
+    match session.unlocked(|| machine.launch(&work.module, &work.launch()).map_err(Box::new)) {
         Ok(Ok(report)) => {
             session.report.launched(work, from_graph, &report.counters);
             Ok(())
         }
         Ok(Err(fault)) => {
             let code = work.code(&fault);
-            Err(failure(fault, code))
+            Err(failure(*fault, code))
         }
         Err(_) => panicked(),
     }

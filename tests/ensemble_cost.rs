@@ -2,14 +2,18 @@
 
 #![cfg(all(feature = "cuda", target_os = "linux"))]
 
+mod common;
+#[path = "ensemble/subject.rs"]
+mod subject;
+
 use std::collections::BTreeMap;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::{Buffer, Device};
 use softcuda::driver::{Copies, Report, StreamMode};
 
-use super::common::software::{alone, untracked};
-use super::subject::{Agents, Model, Replicas, Subject, Walkers};
+use common::software::{alone, untracked};
+use subject::{Agents, Model, Replicas, Subject, Walkers};
 
 const CHUNK: usize = 16384;
 

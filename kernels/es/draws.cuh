@@ -1,0 +1,121 @@
+// The distributions of noise, as kernels that go through packs of neighbouring elements add them up. Twin of
+// src/rng/distribution.rs and src/cpu/noise.rs.
+//
+// A block goes through spans of THREADS * PER_THREAD<Real> elements, each thread through packs of N neighbours, the packs of all
+// threads side by side. A distribution has
+//   `begin`, which all threads call once, together;
+//   `prepare`, which they call together before they add noises of `count` addresses, at most TERMS, to a span of `elements`
+//   elements, the first of them `first`;
+//   `add`, which adds `a` times the noise of the `term`th of these to a pack that begins `behind` elements behind the thread's
+//   first element of the span, `first`, which N divides;
+//   `element`, the number of an element alone, for which nothing is prepared.
+#pragma once
+#include "core/chunk.cuh"
+#include "core/normal.cuh"
+
+// Numbers that are functions of a word each: four elements a counter.
+template <class OfWord, int MANY> class OfWords {
+    OfWord of;
+
+  public:
+    static constexpr uint32_t TERMS = 1;
+    template <class Real> static constexpr int PER_THREAD = MANY;
+
+    __device__ void begin() { of.begin(); }
+
+    template <class AddressOf> __device__ void prepare(uint32_t, uint64_t, uint32_t, AddressOf) {}
+
+    template <class Real, int N>
+    __device__ void add(Real a, const Address& address, uint32_t, uint64_t first, uint32_t behind, Real (&x)[N]) const {
+        const uint64_t block = first / 4 + behind / 4;
+        #pragma unroll
+        for (int i = 0; i < N; i += 4) {
+            // Added, it could carry into the high word.
+            const Words words = address.words(block | i / 4);
+            #pragma unroll
+            for (int k = 0; k < 4; k++) {
+                x[i + k] = fma(a, Real(of(words.word[k])), x[i + k]);
+            }
+        }
+    }
+
+    __device__ float element(const Address& address, uint64_t element) const { return of(address.word(element)); }
+};
+
+// Uniform with variance 1: between -sqrt(3) and sqrt(3).
+struct Uniform {
+    __device__ void begin() {}
+
+    __device__ float operator()(uint32_t word) const {
+        constexpr float SCALE = 0x1.bb67aep-31f;  // sqrt(3) / 2^31
+        return float(int32_t(word | 1)) * SCALE;
+    }
+};
+
+using Normals = OfWords<Normal, 16>;
+using Uniforms = OfWords<Uniform, 8>;
+
+// 1 or -1: a bit an element, 128 elements a counter. Its words serve many threads, so that a warp draws what the block needs of
+// an address and leaves it in shared memory.
+class Signs {
+    static constexpr uint32_t ELEMENTS = 128;                      // of a counter
+    static constexpr uint32_t ROW = 32 * THREADS / ELEMENTS + 1;  // a span may begin inside a counter
+
+    uint4* drawn;   // [TERMS][ROW]
+    uint32_t skip;  // elements of the first counter that are before the span
+
+    // `a` with its sign changed where bit `at` is set.
+    static __device__ float turned(float a, uint32_t bits, uint32_t at) {
+        return __uint_as_float(__float_as_uint(a) ^ (bits << (31 - at) & 0x80000000));
+    }
+
+    static __device__ double turned(double a, uint32_t bits, uint32_t at) {
+        return __hiloint2double(__double2hiint(a) ^ (bits << (31 - at) & 0x80000000), __double2loint(a));
+    }
+
+  public:
+    static constexpr uint32_t TERMS = THREADS / 32;
+    template <class Real> static constexpr int PER_THREAD = 128 / sizeof(Real);
+
+    __device__ void begin() {
+        __shared__ uint4 room[TERMS][ROW];
+        drawn = room[0];
+    }
+
+    template <class AddressOf>
+    __device__ void prepare(uint32_t count, uint64_t first, uint32_t elements, AddressOf address_of) {
+        const uint32_t term = threadIdx.x / 32;
+        skip = first % ELEMENTS;
+        const uint32_t counters = (skip + elements + ELEMENTS - 1) / ELEMENTS;
+        __syncthreads();
+        if (term < count) {
+            const Address address = address_of(term);
+            #pragma unroll 1
+            for (uint32_t i = threadIdx.x % 32; i < counters; i += 32) {
+                const Words words = address.words(first / ELEMENTS + i);
+                drawn[term * ROW + i] = {words.word[0], words.word[1], words.word[2], words.word[3]};
+            }
+        }
+        __syncthreads();
+    }
+
+    template <class Real, int N>
+    __device__ void add(Real a, const Address&, uint32_t term, uint64_t, uint32_t behind, Real (&x)[N]) const {
+        static_assert(N == 4 || N == 8);
+        // All bits of a pack are in one byte: N divides its place.
+        const uint32_t bit = skip + threadIdx.x * N;
+        const uint32_t byte = reinterpret_cast<const uint8_t*>(drawn + term * ROW)[bit / 8 + behind / 8];
+        const uint32_t bits = N == 8 ? byte : byte >> (bit & 4);
+        #pragma unroll
+        for (int i = 0; i < N; i++) {
+            x[i] = x[i] + turned(a, bits, i);
+        }
+    }
+
+    __device__ float element(const Address& address, uint64_t element) const {
+        const Words words = address.words(element / ELEMENTS);
+        const uint32_t low = element & 32 ? words.word[1] : words.word[0];
+        const uint32_t high = element & 32 ? words.word[3] : words.word[2];
+        return turned(1.0f, element & 64 ? high : low, element % 32);
+    }
+};

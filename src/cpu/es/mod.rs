@@ -1,0 +1,5 @@
+//! Evolution strategies on the CPU.
+
+mod perturb;
+
+pub(crate) use perturb::CpuPerturb;

@@ -1,0 +1,5 @@
+//! Evolution strategies on CUDA.
+
+mod perturb;
+
+pub(crate) use perturb::CudaPerturb;

@@ -1,0 +1,23 @@
+//! Evolution strategies and zeroth-order methods: noise that is a function of addresses, drawn again wherever it is needed and
+//! never stored.
+//!
+//! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
+//! model in one launch.
+//!
+//! # What is exact and what drifts
+//!
+//! Every element becomes `x + Σ aⱼ·εⱼ`, summed in f32 (f64 for f64) in the order of the terms, each product and sum rounded once
+//! (`fma`), and rounded to what is stored at the end. So
+//!
+//! * [`Perturbation::write`] from parameters that stay where they are never drifts: the parameters are only read;
+//! * [`Perturbation::apply`] in place and the same noise taken away afterwards does **not** give back the bits: each pass rounds to
+//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not zero.
+
+mod perturb;
+mod term;
+
+pub(crate) use perturb::PerturbBackend;
+pub use perturb::{Perturbation, Rounding, Target};
+pub use term::Term;
+
+pub use crate::rng::Distribution;

@@ -1,0 +1,174 @@
+use half::{bf16, f16};
+
+use super::Term;
+use crate::backend::Slot;
+use crate::cpu;
+#[cfg(feature = "cuda")]
+use crate::cuda;
+use crate::device::{Device, Place};
+use crate::element::{Dtype, Element};
+use crate::error::{ErrorKind, Result};
+use crate::memory::{View, ViewMut};
+use crate::optim::check::{count, length, same_place_as};
+use crate::optim::{List, Listed, Tensor};
+use crate::rng::{Address, Distribution, Purpose};
+
+/// A storage type that parameters of type `P` can be written as when they are perturbed.
+///
+/// The pairs are every type with itself, and bf16 and f16 from f32; another one does not compile:
+///
+/// ```compile_fail
+/// use gradus::es::{Distribution, Perturbation};
+/// let plan = Perturbation::<f32, f64>::new(&gradus::Device::cpu(), Distribution::Normal, &[]);
+/// ```
+#[diagnostic::on_unimplemented(message = "no kernel perturbs parameters of type `{P}` into elements of type `{Self}`")]
+pub trait Target<P: Element<Real = Self::Real>>: Element {}
+
+impl Target<f64> for f64 {}
+impl Target<f32> for f32 {}
+impl Target<f32> for bf16 {}
+impl Target<f32> for f16 {}
+impl Target<bf16> for bf16 {}
+impl Target<f16> for f16 {}
+
+/// How a perturbed element is rounded to the type it is stored in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum Rounding {
+    /// To the nearest value, ties to even.
+    #[default]
+    Nearest,
+    /// To bf16, up or down by chance so that the expected value is the element: 16 random bits are added behind the mantissa, which
+    /// is then cut off. The bits are a function of address ([`Purpose::PARAMETER_ROUNDING`]), seed and step: half a word an
+    /// element, eight elements a counter. An element that is not finite is rounded to the nearest.
+    Stochastic {
+        /// The seed.
+        seed: u64,
+        /// Another one for every call whose errors must be independent; counted modulo 2³².
+        step: u64,
+    },
+}
+
+/// Tensors of a model, perturbed by sums of noises: `to = from + Σ aⱼ·εⱼ`.
+///
+/// One launch on CUDA, whatever the number of tensors and terms; every element is read once and written once, and the noise is
+/// drawn in registers. The bits are the same on every device, for every shard, and in place or not. A call waits for nothing; it
+/// allocates nothing while tensors' addresses stay and there are no more than 8 terms, and can then be captured in a graph, which
+/// repeats the same terms.
+///
+/// ```
+/// use gradus::es::{Distribution, Perturbation, Term};
+/// use gradus::optim::Tensor;
+/// use gradus::{Buffer, Device};
+///
+/// let device = Device::cpu();
+/// let mut plan = Perturbation::<f32>::new(&device, Distribution::Rademacher, &[Tensor::new(3)])?;
+/// let mut weight = Buffer::from_slice(&device, &[1.0_f32, 2.0, 3.0])?;
+/// let term = |coefficient| Term { coefficient, seed: 7, step: 0, pair: 0 };
+/// plan.apply(&[term(0.5)], &mut [weight.view_mut()])?;
+/// // From θ + σε to θ - σε in one pass.
+/// plan.apply(&[term(-1.0)], &mut [weight.view_mut()])?;
+/// # assert!(weight.to_vec()?.iter().zip([1.0, 2.0, 3.0]).all(|(x, y): (&f32, f32)| (x - y).abs() == 0.5));
+/// # Ok::<(), gradus::Error>(())
+/// ```
+pub struct Perturbation<P: Element, Q: Element = P> {
+    place: Place,
+    distribution: Distribution,
+    rounding: Rounding,
+    list: List,
+    backend: Box<dyn PerturbBackend<P, Q>>,
+}
+
+/// Tensors on a device. The caller has checked every argument but addresses.
+pub(crate) trait PerturbBackend<P: Element, Q: Element>: Send {
+    /// Adds the terms to `from`, or to `to` itself where there is none; then `P` is `Q`.
+    fn perturb(
+        &mut self,
+        terms: &[Term],
+        rounding: Rounding,
+        from: Option<&[View<'_, P>]>,
+        to: &mut [ViewMut<'_, Q>],
+    ) -> Result<()>;
+}
+
+impl<P: Element, Q: Target<P>> Perturbation<P, Q>
+where
+    P: Element<Real = Q::Real>,
+{
+    /// A plan for these tensors, whose groups do not matter, rounding to nearest.
+    ///
+    /// Errors: two tensors of one id that hold the same elements; an id of 2³² or more; an element of 2⁴⁰ or more; the driver
+    /// refuses.
+    pub fn new(device: &Device, distribution: Distribution, tensors: &[Tensor]) -> Result<Self> {
+        let mut list = List::default();
+        for &tensor in tensors {
+            let listed = list.listed(tensor)?;
+            Address::new(Purpose::PERTURBATION, 0, listed.id, 0)?.covers(listed.first, listed.length)?;
+            list.push(listed);
+        }
+        let slots: Vec<Slot> = list.tensors.iter().map(Listed::slot).collect();
+        let backend: Box<dyn PerturbBackend<P, Q>> = match device {
+            Device::Cpu(cpu) => Box::new(cpu::es::CpuPerturb::new(*cpu, distribution, slots)),
+            #[cfg(feature = "cuda")]
+            Device::Cuda(cuda) => Box::new(cuda::es::CudaPerturb::new(cuda, distribution, slots)?),
+        };
+        Ok(Self { place: device.place(), distribution, rounding: Rounding::default(), list, backend })
+    }
+
+    /// The tensors, in the order of the arguments of a call.
+    pub fn tensors(&self) -> &[Listed] {
+        &self.list.tensors
+    }
+
+    /// The distribution of the noise.
+    pub fn distribution(&self) -> Distribution {
+        self.distribution
+    }
+
+    /// Sets how the next calls round. Errors: stochastic rounding to another type than bf16.
+    pub fn set_rounding(&mut self, rounding: Rounding) -> Result<()> {
+        if rounding != Rounding::Nearest && Q::DTYPE != Dtype::Bf16 {
+            let message = format!("elements of type {} are rounded to nearest; only bf16 by chance", Q::DTYPE);
+            return Err(ErrorKind::Noise { what: "rounding".to_owned(), message }.into());
+        }
+        self.rounding = rounding;
+        Ok(())
+    }
+
+    /// `to = from + Σ aⱼ·εⱼ`, tensor by tensor. Without terms it is a copy, rounded.
+    ///
+    /// Errors: counts, lengths or devices that do not fit; memory that overlaps where it is written, or is not aligned; a
+    /// coefficient that is not finite; a pair of 2²⁰ or more; tables that are stale during a graph capture; the driver refuses.
+    pub fn write(&mut self, terms: &[Term], from: &[View<'_, P>], to: &mut [ViewMut<'_, Q>]) -> Result<()> {
+        count("parameters", from.len(), self.list.tensors.len())?;
+        for (position, (tensor, view)) in self.list.tensors.iter().zip(from).enumerate() {
+            self.fits("parameter", position, tensor, view.len(), view.place())?;
+        }
+        self.check("targets", "target", terms, to)?;
+        self.backend.perturb(terms, self.rounding, Some(from), to)
+    }
+
+    fn check(&self, all: &'static str, each: &str, terms: &[Term], to: &[ViewMut<'_, Q>]) -> Result<()> {
+        count(all, to.len(), self.list.tensors.len())?;
+        for (position, (tensor, view)) in self.list.tensors.iter().zip(to).enumerate() {
+            self.fits(each, position, tensor, view.len(), view.place())?;
+        }
+        terms.iter().enumerate().try_for_each(|(position, term)| term.check(position))
+    }
+
+    fn fits(&self, each: &str, position: usize, tensor: &Listed, given: usize, place: Place) -> Result<()> {
+        let name = || format!("{each} {position}");
+        length(given, tensor.length, || (name(), format!("tensor {position}")))?;
+        same_place_as("the plan", name, place, self.place)
+    }
+}
+
+impl<P: Target<P>> Perturbation<P, P> {
+    /// `θ += Σ aⱼ·εⱼ`, in place.
+    ///
+    /// Errors: as [`Perturbation::write`].
+    pub fn apply(&mut self, terms: &[Term], parameters: &mut [ViewMut<'_, P>]) -> Result<()> {
+        self.check("parameters", "parameter", terms, parameters)?;
+        self.backend.perturb(terms, self.rounding, None, parameters)
+    }
+}

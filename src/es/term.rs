@@ -1,0 +1,34 @@
+use crate::error::{ErrorKind, Result};
+use crate::rng::{Address, Purpose};
+
+/// `a·ε`: a noise, by what it is a function of, and how much of it.
+///
+/// The noise of an element is that of its place in the tensor of its id, whatever the shard, for
+/// [`Purpose::PERTURBATION`]. The sign of an antithetic pair is that of the coefficient: `ε` and `-ε` have one address.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Term {
+    /// `a`, which is rounded to the arithmetic type; finite.
+    pub coefficient: f64,
+    /// The seed: that of a run, or of a direction where seeds are what is sent around.
+    pub seed: u64,
+    /// The step or generation, counted modulo 2³².
+    pub step: u64,
+    /// The antithetic pair or particle, below 2²⁰.
+    pub pair: u64,
+}
+
+impl Term {
+    /// The address of its noise in the tensor of an id. Errors: a pair of 2²⁰ or more; an id of 2³² or more.
+    pub(crate) fn address(&self, id: u64) -> Result<Address> {
+        Address::new(Purpose::PERTURBATION, self.step, id, self.pair)
+    }
+
+    /// Errors: the coefficient of the term at a position is not finite; a pair of 2²⁰ or more.
+    pub(super) fn check(&self, position: usize) -> Result<()> {
+        if !self.coefficient.is_finite() {
+            let message = format!("the coefficient {} is not finite", self.coefficient);
+            return Err(ErrorKind::Noise { what: format!("term {position}"), message }.into());
+        }
+        self.address(0).map(drop)
+    }
+}

@@ -1,0 +1,10 @@
+//! Evolution strategies: the noise that is added, to the bit, on every device; what is refused.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod errors;
+mod expected;
+mod model;
+mod perturb;
+mod rounding;

@@ -1,0 +1,120 @@
+//! What a call costs on CUDA, counted by the software driver; calls in graphs.
+
+#![cfg(all(feature = "cuda", target_os = "linux"))]
+
+mod common;
+#[path = "es/model.rs"]
+mod model;
+
+use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
+use gradus::Device;
+use gradus::element::Element;
+use gradus::es::{Distribution, Target};
+use half::{bf16, f16};
+use softcuda::driver::Copies;
+
+use common::software::{alone, untracked};
+use model::{Model, same, terms};
+
+const CHUNK: usize = 16384;
+
+/// One launch a call, and nothing else: no copy, no allocation, no wait.
+#[test]
+fn a_call_is_one_launch() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    for lengths in [vec![], vec![0], vec![100_000], vec![336; 300], vec![1, 5, 2 * CHUNK, 0, 17]] {
+        let places: Vec<_> = lengths.iter().zip(0..).map(|(&length, id)| (id, 0, length, 0, 0)).collect();
+        let mut model = Model::<bf16, bf16>::new(&device, Distribution::Rademacher, &places);
+        let many = terms(30);
+        for terms in [&terms(0)[..], &terms(8), &many, &many] {
+            model.write(terms);
+            alone.driver.reset();
+            let from: Vec<_> = model.from.iter().map(|from| from.view()).collect();
+            let mut to: Vec<_> = model.to.iter_mut().map(|to| to.view_mut()).collect();
+            model.plan.write(terms, &from, &mut to).unwrap();
+            assert_eq!(alone.driver.take_fault(), None);
+            let report = alone.driver.report();
+            let launches: Vec<_> = report.launches.iter().map(|launch| launch.kernel.as_str()).collect();
+            assert_eq!(launches, ["perturb_rademacher_bf16_bf16"], "{} tensors", lengths.len());
+            assert_eq!(report.calls["cuLaunchKernel"], 1);
+            assert_eq!((report.host_synchronisations, report.copies), (0, Copies::default()));
+            assert_eq!((report.allocations.made.count, report.allocations.freed.count), (0, 0));
+        }
+    }
+}
+
+/// Threads of a block: `kernels/core/chunk.cuh`.
+const THREADS: u64 = 256;
+
+/// Every element is read once and written once, whatever the number of terms, and noise is not read.
+fn bytes<P: Element<Real = Q::Real>, Q: Target<P>>() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 8 * CHUNK as u64;
+    for distribution in Distribution::ALL {
+        for (first, offset) in [(0, 0), (8, 8), (3, 3), (5, 0)] {
+            let mut model = Model::<P, Q>::new(&device, distribution, &[(0, first, elements as usize, offset, offset)]);
+            for count in [1, 2, 8] {
+                model.write(&terms(count));
+                alone.driver.reset();
+                model.write(&terms(count));
+                let report = alone.driver.report();
+                let name = format!("perturb_{}_{}_{}", distribution.name(), P::DTYPE, Q::DTYPE);
+                let counters = &report.kernels[&name];
+                // What a thread reads of the tables, and what a block reads of the table of normals.
+                let blocks = if offset == 0 { 8 } else { 9 };
+                let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
+                let tables = blocks * (THREADS * (16 + 32) + normals);
+                assert_eq!(counters.global_read.bytes, size_of::<P>() as u64 * elements + tables, "{name} at {offset}");
+                assert_eq!(counters.global_written.bytes, size_of::<Q>() as u64 * elements, "{name} at {offset}");
+                if first == 0 {
+                    // Four elements of f64 are two requests, which share their sectors.
+                    let requests = if size_of::<Q>() == 8 { 2 } else { 1 };
+                    let sectors = requests * size_of::<Q>() as u64 * elements / 32;
+                    assert_eq!(counters.global_written.sectors, sectors, "{name}");
+                    if requests == 1 {
+                        assert_eq!(counters.global_read.sectors, counters.global_read.ideal_sectors, "{name}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn elements_move_once() {
+    bytes::<bf16, bf16>();
+    bytes::<f32, bf16>();
+    bytes::<f16, f16>();
+    bytes::<f32, f32>();
+    bytes::<f64, f64>();
+}
+
+/// A captured call repeats its terms on what is there.
+#[test]
+fn replays_are_calls() {
+    let Some(_alone) = alone() else { return };
+    let (device, stream) = untracked();
+    let places = [(0, 0, 20_000, 0, 0), (1, 0, 17, 0, 0)];
+    for count in [3, 12] {
+        let [mut eager, mut replayed] =
+            [(); 2].map(|()| Model::<f32, f32>::new(&device, Distribution::Normal, &places));
+        eager.apply(&terms(count));
+        replayed.apply(&terms(count));
+        stream.begin_capture(CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_GLOBAL).unwrap();
+        let mut views: Vec<_> = replayed.from.iter_mut().map(|from| from.view_mut()).collect();
+        replayed.plan.apply(&terms(count), &mut views).unwrap();
+        if count > 8 {
+            let error = replayed.plan.apply(&terms(count + 1), &mut views).unwrap_err();
+            assert!(error.to_string().contains("stale during graph capture"), "{error}");
+        }
+        let graph = stream.end_capture(CUgraphInstantiate_flags(0)).unwrap().expect("there is a kernel in it");
+        for _ in 0..3 {
+            graph.launch().unwrap();
+            let expected = eager.apply(&terms(count));
+            let found: Vec<_> = replayed.from.iter().map(|from| from.elements()).collect();
+            same(&found, &expected, &format!("{count} terms"));
+        }
+    }
+}
