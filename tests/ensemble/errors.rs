@@ -87,7 +87,7 @@ fn steps() {
             refused(replicas.mean(parameters, &mut means.iter_mut().map(Guarded::view_mut).collect::<Vec<_>>()))
         };
         assert_eq!(mean(&views()[1..], &[4, 2]), "the number of parameters is 3 but there are 2 replicas of 2 tensors");
-        assert_eq!(mean(&views(), &[4]), "the number of means is 1 but the optimizer has 2 tensors");
+        assert_eq!(mean(&views(), &[4]), "the number of means is 1 but that of tensors is 2");
         assert_eq!(mean(&views(), &[4, 3]), "mean 1 has 3 elements but tensor 1 has 2");
         let mut turned = views();
         turned.swap(2, 3);

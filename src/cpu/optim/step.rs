@@ -127,8 +127,10 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuBackend<P, G> 
 
         self.steps = self.steps.wrapping_add(1);
         let (cpu, step, groups, rule, update) = (self.cpu, self.steps, &self.groups, &self.rule, self.update);
-        let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
-        arguments.into_par_iter().enumerate().for_each(|(position, (tensor, parameter, gradient))| {
+        let one = |position: usize,
+                   tensor: &mut Tensor<P::Real>,
+                   parameter: &mut ViewMut<'_, P>,
+                   gradient: &Option<View<'_, G>>| {
             let Some(gradient) = gradient else { return };
             let group = &groups[tensor.slot.group];
             let scalars = tick(rule, tensor, group, step);
@@ -144,7 +146,17 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuBackend<P, G> 
                 arrays: std::array::from_fn(|_| arrays.next().unwrap_or_default()),
             };
             pass.run(cpu, update);
-        });
+        };
+        let elements: u64 = self.tensors.iter().map(|tensor| tensor.slot.length).sum();
+        if elements <= CHUNKS_OF_A_TASK as u64 * CHUNK {
+            let arguments = self.tensors.iter_mut().zip(parameters).zip(gradients).enumerate();
+            arguments
+                .for_each(|(position, ((tensor, parameter), gradient))| one(position, tensor, parameter, gradient));
+        } else {
+            let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
+            let arguments = arguments.into_par_iter().enumerate();
+            arguments.for_each(|(position, (tensor, parameter, gradient))| one(position, tensor, parameter, gradient));
+        }
         Ok(())
     }
 
@@ -198,7 +210,7 @@ fn tick<T: Real>(rule: &Form, tensor: &mut Tensor<T>, group: &Settings, step: u6
     }
 }
 
-/// Chunks that one task takes: enough to outweigh the making of a task.
+/// Chunks that one task takes: enough to outweigh the making of a task, and of fewer the way to other threads.
 const CHUNKS_OF_A_TASK: usize = 4;
 
 impl<P: Element, G: Element<Real = P::Real>> OnePass<'_, P, G> {

@@ -1,11 +1,11 @@
 //! Who touched a word of global memory, in eight bytes; the numbers of blocks; what atomics order.
 
-use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::{PoisonError, RwLock};
 
-use super::device::lock;
+use fnv::FnvHashMap;
+
 use super::reserve::Reserve;
 use crate::check::Toucher;
 
@@ -179,7 +179,8 @@ impl Blocks {
 #[derive(Default)]
 pub(super) struct Order {
     clock: AtomicU64,
-    blocks: [Mutex<HashMap<u32, BlockOrder>>; 32],
+    /// Asked far oftener than changed.
+    blocks: [RwLock<FnvHashMap<u32, BlockOrder>>; 32],
 }
 
 #[derive(Default)]
@@ -191,9 +192,11 @@ struct BlockOrder {
 }
 
 impl Order {
+    /// What a look at a block gives, if it did anything strong.
     #[inline]
-    fn shard(&self, block: u32) -> &Mutex<HashMap<u32, BlockOrder>> {
-        &self.blocks[block as usize % self.blocks.len()]
+    fn look<T>(&self, block: u32, of: impl FnOnce(&BlockOrder) -> T) -> Option<T> {
+        let shard = self.blocks[block as usize % self.blocks.len()].read();
+        shard.unwrap_or_else(PoisonError::into_inner).get(&block).map(of)
     }
 
     /// How often a block released.
@@ -202,12 +205,13 @@ impl Order {
         if self.clock.load(Acquire) == 0 {
             return 0;
         }
-        lock(self.shard(block)).get(&block).map_or(0, |order| order.released.len())
+        self.look(block, |order| order.released.len()).unwrap_or(0)
     }
 
     /// A strong access of a block.
     pub fn strong(&self, block: u32, releases: bool, acquires: bool) {
-        let mut shard = lock(self.shard(block));
+        let shard = self.blocks[block as usize % self.blocks.len()].write();
+        let mut shard = shard.unwrap_or_else(PoisonError::into_inner);
         let now = self.clock.fetch_add(1, AcqRel) + 1;
         let order = shard.entry(block).or_default();
         if acquires {
@@ -220,7 +224,7 @@ impl Order {
 
     /// What was ordered is forgotten, when no record is left to ask about.
     pub fn clear(&self) {
-        self.blocks.iter().for_each(|shard| lock(shard).clear());
+        self.blocks.iter().for_each(|shard| shard.write().unwrap_or_else(PoisonError::into_inner).clear());
     }
 
     /// Whether an access of another block happened before what `block` does now.
@@ -228,10 +232,8 @@ impl Order {
         if self.clock.load(Acquire) == 0 {
             return false;
         }
-        let released = lock(self.shard(earlier.block()))
-            .get(&earlier.block())
-            .and_then(|order| order.released.get(earlier.releases()).copied());
-        let acquired = lock(self.shard(block)).get(&block).map_or(0, |order| order.acquired);
+        let released = self.look(earlier.block(), |order| order.released.get(earlier.releases()).copied()).flatten();
+        let acquired = self.look(block, |order| order.acquired).unwrap_or(0);
         released.is_some_and(|released| released < acquired)
     }
 }
