@@ -1,8 +1,9 @@
 //! `cargo bench --bench kron`: damped inverses of lists of blocks in f32 on the CPU, beside faer's and the textbook's.
 //!
-//! `cargo bench --bench kron -- --ratios` prints how they compare, timed in turns.
+//! `cargo bench --bench kron -- --ratios` prints how they compare, timed in turns, with `--torch PYTHON` beside PyTorch's.
 
 mod inverses;
+mod torch;
 mod turns;
 
 use std::env;
@@ -12,6 +13,7 @@ use criterion::{Criterion, Throughput};
 use gradus::Device;
 
 use inverses::Shape;
+use torch::Torch;
 use turns::{median, ratio, take_turns};
 
 /// Runs of each line.
@@ -44,6 +46,7 @@ fn group(criterion: &mut Criterion, shape: Shape) {
 /// Prints the table. It is about two threads on machines of any size.
 fn print_ratios() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(THREADS).build().expect("threads");
+    let torch = Torch::of_arguments();
     pool.install(|| {
         println!("damped inverses in f32, {THREADS} threads, {}, medians of {RUNS} runs in turns\n", Device::cpu());
         println!("{:<14}{:<10}{:>10}{:>8}{:>9}", "", "", "ms", "ratio", "wanted");
@@ -58,6 +61,13 @@ fn print_ratios() {
                     take_turns([Box::new(inverses::naive(shape)), Box::new(inverses::gradus(shape))]);
                 row("", "naive", &naive, None);
                 row("", "gradus", &own, Some((ratio(&naive, &own), "")));
+            }
+            if let Some(torch) = &torch {
+                let request = format!("inverses {THREADS} {} {}", shape.blocks, shape.order);
+                let [torch, own]: [[f64; RUNS]; 2] =
+                    take_turns([torch.line(request), Box::new(inverses::gradus(shape))]);
+                row("", "PyTorch", &torch, None);
+                row("", "gradus", &own, Some((ratio(&torch, &own), "≥ 1.5")));
             }
         }
     });

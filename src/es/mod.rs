@@ -11,7 +11,21 @@
 //!
 //! * [`Perturbation::write`] from parameters that stay where they are never drifts: the parameters are only read;
 //! * [`Perturbation::apply`] in place and the same noise taken away afterwards does **not** give back the bits: each pass rounds to
-//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not zero.
+//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not small.
+//!
+//! Measured: weights of deviation 0.02, a thousand times perturbed in place to `θ + σε`, `θ - σε` and back, σ = 0.001, and never
+//! updated. What they have moved (root of the mean square), and what their magnitudes have grown in the mean, as shares of that
+//! deviation:
+//!
+//! | stored as | moved | grown |
+//! |---|---|---|
+//! | bf16, to nearest | 12.5 % | -0.89 % |
+//! | bf16, by chance | 12.6 % | none seen |
+//! | f16, to nearest | 1.5 % | none seen |
+//! | f32, to nearest | 1.9·10⁻⁶ | none seen |
+//!
+//! An update of bf16 weights in place that is much smaller than the distance of neighbouring values is lost to rounding to nearest;
+//! by chance it is kept in the mean.
 
 mod perturb;
 mod term;

@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod drift;
 mod errors;
 mod expected;
 mod model;

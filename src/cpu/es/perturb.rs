@@ -46,13 +46,14 @@ impl<P: Element<Real = Q::Real>, Q: Element> PerturbBackend<P, Q> for CpuPerturb
         check_spans(spans)?;
 
         let (cpu, distribution) = (self.cpu, self.distribution);
-        let tensors = self.slots.par_iter().zip(to.par_iter_mut()).enumerate();
-        tensors.try_for_each(|(position, (slot, to))| {
+        let elements: u64 = self.slots.iter().map(|slot| slot.length).sum();
+        let is_small = elements.saturating_mul(terms.len().max(1) as u64) <= CHUNK;
+        let one = |(position, (slot, to)): (usize, (&Slot, &mut ViewMut<'_, Q>))| {
             // What is refused here was refused before.
             let noises = terms.iter().map(|term| Noise::new(term, slot.id)).collect::<Result<Vec<_>>>()?;
             let dice = Dice::new(rounding, slot.id)?;
             let from = from.map(|from| host(&from[position]));
-            host_mut(to).par_chunks_mut(CHUNK as usize).enumerate().for_each(|(chunk, to)| {
+            let one = |(chunk, to): (usize, &mut [Q])| {
                 let start = chunk * CHUNK as usize;
                 let from = from.map(|from| &from[start..start + to.len()]);
                 let sum = Sum { noises: &noises, dice, element: slot.first + start as u64, from, to };
@@ -61,9 +62,19 @@ impl<P: Element<Real = Q::Real>, Q: Element> PerturbBackend<P, Q> for CpuPerturb
                     Distribution::Rademacher => cpu.run(Loop::<Signs, P, Q>(sum, Signs)),
                     Distribution::Uniform => cpu.run(Loop::<Uniforms, P, Q>(sum, Uniforms)),
                 }
-            });
+            };
+            match host_mut(to) {
+                to if is_small => to.chunks_mut(CHUNK as usize).enumerate().for_each(one),
+                to => to.par_chunks_mut(CHUNK as usize).enumerate().for_each(one),
+            }
             Ok(())
-        })
+        };
+        // Few elements are done before other threads have heard of them.
+        if is_small {
+            self.slots.iter().zip(to).enumerate().try_for_each(one)
+        } else {
+            self.slots.par_iter().zip(to.par_iter_mut()).enumerate().try_for_each(one)
+        }
     }
 }
 
