@@ -3,11 +3,14 @@
 
 mod common;
 
+use std::hash::Hasher;
+
 use common::devices::devices;
 use common::memory::Guarded;
+use fnv::FnvHasher;
 use gradus::noise::normals;
 use gradus::optim::{Group, Optimizer, Tensor};
-use gradus::rng::{Address, Purpose, key, normal, philox4x32};
+use gradus::rng::{Address, Distribution, Purpose, key, normal, philox4x32, uniform};
 use gradus::rules::{TheoPoula, UNLIMITED};
 use gradus::{Buffer, Device, ErrorKind};
 use proptest::prelude::*;
@@ -236,6 +239,73 @@ fn a_stream_has_the_moments_and_no_memory() {
             |numbers: &[f32]| -> Vec<f32> { numbers.iter().map(|x| (x * x - 1.0) / 2.0_f32.sqrt()).collect() };
         let deviations = correlation(&squares(&numbers), &squares(&numbers[lag..]));
         assert!(deviations.abs() < 4.0, "squares {lag} apart are correlated: {deviations} deviations");
+    }
+}
+
+/// The numbers of elements from `first` on, of any distribution.
+fn numbers(distribution: Distribution, seed: u64, address: &Address, first: u64, count: usize) -> Vec<f32> {
+    let number = |element| distribution.number(seed, address, element).unwrap();
+    (first..).take(count).map(number).collect()
+}
+
+/// Of each distribution a million numbers, to the bit: what is drawn under an address never changes.
+#[test]
+fn a_million_numbers_are_what_they_were() {
+    let address = address(Purpose::PERTURBATION, 5, 7, 11);
+    let hash = |distribution| {
+        let mut hash = FnvHasher::default();
+        let numbers = numbers(distribution, 0x0123_4567_89ab_cdef, &address, (1 << 34) - 500_000, 1_000_000);
+        numbers.iter().for_each(|number| hash.write(&number.to_bits().to_le_bytes()));
+        hash.finish()
+    };
+    let hashes = Distribution::ALL.map(|distribution| (distribution, hash(distribution)));
+    let expected = [
+        (Distribution::Normal, 6_109_561_162_827_568_207),
+        (Distribution::Rademacher, 6_212_374_768_425_132_709),
+        (Distribution::Uniform, 14_085_628_174_757_266_017),
+    ];
+    assert_eq!(hashes, expected);
+}
+
+/// Mean 0, variance 1, and no memory; and streams of neighbouring addresses are independent.
+#[test]
+fn every_distribution_has_its_moments_and_no_memory() {
+    let (n, root) = (COUNT as f64, (COUNT as f64).sqrt());
+    for (distribution, fourth) in
+        [(Distribution::Normal, 3.0), (Distribution::Rademacher, 1.0), (Distribution::Uniform, 1.8)]
+    {
+        let of = |step, tensor, pair| {
+            numbers(distribution, 3, &address(Purpose::PERTURBATION, step, tensor, pair), 0, COUNT)
+        };
+        let first = of(1, 1, 1);
+        let mean = first.iter().map(|&x| f64::from(x)).sum::<f64>() / n;
+        let variance = first.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / n;
+        assert!((mean * root).abs() < 4.0, "{distribution:?}: mean {mean}");
+        // The variance of x² is that fourth moment less 1.
+        let bound = 4.0 * (fourth - 1.0_f64).sqrt() / root + 1e-7;
+        assert!((variance - 1.0).abs() <= bound, "{distribution:?}: variance {variance}");
+        for lag in [1, 2, 3, 4, 8, 31, 32, 64, 127, 128, 129, 256, CHUNK] {
+            let deviations = correlation(&first, &first[lag..]);
+            assert!(deviations.abs() < 4.5, "{distribution:?}, {lag} apart: {deviations} deviations");
+        }
+        for (what, other) in [("step", of(2, 1, 1)), ("tensor", of(1, 2, 1)), ("pair", of(1, 1, 2))] {
+            for shift in [0, 1, 4, 32, 128] {
+                let deviations = correlation(&first, &other[shift..]);
+                assert!(deviations.abs() < 4.5, "{distribution:?}, next {what}, {shift} on: {deviations} deviations");
+            }
+        }
+    }
+}
+
+/// `uniform(!word)` is `-uniform(word)`, in order, and within √3.
+#[test]
+fn the_uniform_map_is_symmetric_and_monotone() {
+    let mut before = f32::NEG_INFINITY;
+    for word in (0..1 << 31).step_by(997).chain([(1 << 31) - 1]) {
+        let number = uniform(word ^ 1 << 31);
+        assert_eq!(uniform(!(word ^ 1 << 31)).to_bits(), (-number).to_bits(), "{word:#x}");
+        assert!(number >= before && f64::from(number.abs()) <= 3.0_f64.sqrt() * (1.0 + 1e-7), "{word:#x}: {number}");
+        before = number;
     }
 }
 
