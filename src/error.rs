@@ -145,6 +145,10 @@ pub enum ErrorKind {
     #[error("{what}: {message}")]
     Noise { what: String, message: String },
 
+    /// A log of updates is not whole, or not what was written.
+    #[error("log: {message}; the first {} ({bytes} bytes) are good", count(*updates as u64, "update"))]
+    Log { message: String, updates: usize, bytes: usize },
+
     /// A part of a noise address is greater than its field holds.
     #[error("{field} {given} does not fit into the {bits} bits that a noise address has for it")]
     NoiseAddress { field: &'static str, given: u64, bits: u32 },

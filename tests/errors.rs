@@ -7,6 +7,7 @@ use std::path::Path;
 
 use gradus::device::{Cpu, SimdLevel};
 use gradus::ensemble::{Ensemble, Mixing, ReplicatedSgd};
+use gradus::es::{Distribution, Header, Log};
 use gradus::linalg::{Block, SpdInverse, SpdSettings, Symmetric};
 #[cfg(feature = "cuda")]
 use gradus::noise;
@@ -61,7 +62,17 @@ fn provoked() -> Vec<(Error, String)> {
     by_addresses(&mut says);
     by_copies(&mut says);
     by_matrices(&mut says);
+    by_noises(&mut says);
     all
+}
+
+fn by_noises(says: Says) {
+    let log = Log::new(Header { distribution: Distribution::Normal, rounding: None, tag: 0 });
+    says(refused(log.terms(3)), "log: there are 0 updates, and not 4");
+    says(
+        refused(Log::parse(&log.bytes()[..20])),
+        "log: a header has 36 bytes, not 20; the first 0 updates (0 bytes) are good",
+    );
 }
 
 fn by_settings(says: Says) {

@@ -2,7 +2,7 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch.
+//! model in one launch. A [`Log`] of the terms replays a run to the bit.
 //!
 //! # What is exact and what drifts
 //!
@@ -27,9 +27,11 @@
 //! An update of bf16 weights in place that is much smaller than the distance of neighbouring values is lost to rounding to nearest;
 //! by chance it is kept in the mean.
 
+mod log;
 mod perturb;
 mod term;
 
+pub use log::{Header, Log};
 pub(crate) use perturb::PerturbBackend;
 pub use perturb::{Perturbation, Rounding, Target};
 pub use term::Term;

@@ -6,6 +6,7 @@ mod common;
 mod drift;
 mod errors;
 mod expected;
+mod log;
 mod model;
 mod perturb;
 mod rounding;
