@@ -37,6 +37,12 @@ fn on_every_rule<C: Property>() {
     }
 }
 
+/// A chunk of numbers, again and again: to draw a number takes longer than to step with it.
+fn repeated<T: Element>(numbers: &mut Numbers, size: usize) -> Vec<T> {
+    let chunk: Vec<T> = numbers.numbers(size.min(CHUNK));
+    chunk.into_iter().cycle().take(size).collect()
+}
+
 /// A tensor with an optimizer.
 struct Run<P: Stepped<G>, G: Element<Real = P::Real>> {
     optimizer: Box<dyn Stepper<P, G>>,
@@ -50,7 +56,7 @@ impl<P: Stepped<G>, G: Element<Real = P::Real>> Run<P, G> {
         let mut optimizer = P::stepper(&Group::new(subject.default()), &device).unwrap();
         optimizer.add(Tensor::new(size)).unwrap();
         let numbers = &mut Numbers::new(seed());
-        Self { optimizer, parameter: numbers.numbers(size), gradient: numbers.numbers(size) }
+        Self { optimizer, parameter: repeated(numbers, size), gradient: repeated(numbers, size) }
     }
 
     fn step(&mut self) {

@@ -1,5 +1,6 @@
 // Parameters plus a sum of noises that are drawn where they are added: to = from + sum a_j e_j. Twin of src/cpu/es/perturb.rs.
 #include "core/pack.cuh"
+#include "core/raw.cuh"
 #include "es/draws.cuh"
 
 extern "C" __device__ const uint32_t perturb_layout[3] = {CHUNK, THREADS, 8};
