@@ -1,5 +1,5 @@
 // The distributions of noise, as kernels that go through packs of neighbouring elements add them up. Twin of
-// src/rng/distribution.rs and src/cpu/noise.rs.
+// src/rng/distribution.rs and src/rng/batch.rs.
 //
 // A block goes through spans of THREADS * PER_THREAD<Real> elements, each thread through packs of N neighbours, the packs of all
 // threads side by side. A distribution has

@@ -3,8 +3,6 @@
 #include "core/raw.cuh"
 #include "es/draws.cuh"
 
-extern "C" __device__ const uint32_t perturb_layout[3] = {CHUNK, THREADS, 8};
-
 // One noise of the sum.
 template <class Real> struct alignas(8) Term {
     uint64_t seed;
@@ -12,7 +10,9 @@ template <class Real> struct alignas(8) Term {
     Real coefficient;
 };
 
-constexpr int FEW = 8;
+constexpr uint32_t FEW = 8;
+
+extern "C" __device__ const uint32_t perturb_layout[3] = {CHUNK, THREADS, FEW};
 
 // Terms that travel with the launch.
 template <class Real> struct Few {

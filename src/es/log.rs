@@ -198,7 +198,7 @@ impl Log {
 
     /// The terms of an update. Errors: there is no such update.
     pub fn terms(&self, update: usize) -> Result<Vec<Term>> {
-        self.within(update + 1)?;
+        self.within(update.saturating_add(1))?;
         let records = self.bytes[self.start(update)..self.ends[update]].as_chunks::<RECORD>().0;
         Ok(records.iter().filter(|record| u32_at(&record[..], 28) & EMPTY == 0).map(term).collect())
     }

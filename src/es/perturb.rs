@@ -91,10 +91,7 @@ pub(crate) trait PerturbBackend<P: Element, Q: Element>: Send {
     ) -> Result<()>;
 }
 
-impl<P: Element, Q: Target<P>> Perturbation<P, Q>
-where
-    P: Element<Real = Q::Real>,
-{
+impl<P: Element<Real = Q::Real>, Q: Target<P>> Perturbation<P, Q> {
     /// A plan for these tensors, whose groups do not matter, rounding to nearest.
     ///
     /// Errors: two tensors of one id that hold the same elements; an id of 2³² or more; an element of 2⁴⁰ or more; the driver
@@ -140,26 +137,25 @@ where
     /// Errors: counts, lengths or devices that do not fit; memory that overlaps where it is written, or is not aligned; a
     /// coefficient that is not finite; a pair of 2²⁰ or more; tables that are stale during a graph capture; the driver refuses.
     pub fn write(&mut self, terms: &[Term], from: &[View<'_, P>], to: &mut [ViewMut<'_, Q>]) -> Result<()> {
-        count("parameters", from.len(), self.list.tensors.len())?;
-        for (position, (tensor, view)) in self.list.tensors.iter().zip(from).enumerate() {
-            self.fits("parameter", position, tensor, view.len(), view.place())?;
-        }
+        self.fits("parameters", "parameter", from.iter().map(|view| (view.len(), view.place())))?;
         self.check("targets", "target", terms, to)?;
         self.backend.perturb(terms, self.rounding, Some(from), to)
     }
 
     fn check(&self, all: &'static str, each: &str, terms: &[Term], to: &[ViewMut<'_, Q>]) -> Result<()> {
-        count(all, to.len(), self.list.tensors.len())?;
-        for (position, (tensor, view)) in self.list.tensors.iter().zip(to).enumerate() {
-            self.fits(each, position, tensor, view.len(), view.place())?;
-        }
+        self.fits(all, each, to.iter().map(|view| (view.len(), view.place())))?;
         terms.iter().enumerate().try_for_each(|(position, term)| term.check(position))
     }
 
-    fn fits(&self, each: &str, position: usize, tensor: &Listed, given: usize, place: Place) -> Result<()> {
-        let name = || format!("{each} {position}");
-        length(given, tensor.length, || (name(), format!("tensor {position}")))?;
-        same_place_as("the plan", name, place, self.place)
+    /// Errors: views, by length and place, that are not those of the tensors.
+    fn fits(&self, all: &'static str, each: &str, views: impl ExactSizeIterator<Item = (usize, Place)>) -> Result<()> {
+        count(all, views.len(), self.list.tensors.len())?;
+        for (position, (tensor, (given, place))) in self.list.tensors.iter().zip(views).enumerate() {
+            let name = || format!("{each} {position}");
+            length(given, tensor.length, || (name(), format!("tensor {position}")))?;
+            same_place_as("the plan", name, place, self.place)?;
+        }
+        Ok(())
     }
 }
 

@@ -63,7 +63,7 @@ pub(super) fn sign(words: &[u32; 4], element: u64) -> f32 {
     f32::from_bits(1.0_f32.to_bits() | bit << 31)
 }
 
-/// A number between -√3 and √3 from a word: (2·(word | 1)/2³² - 1)·√3 with the word's upper half in front, in f32.
+/// A number between -√3 and √3 from a word: √3·s/2³¹ in f32, where s is `word | 1` as a signed integer.
 ///
 /// `uniform(!word)` is `-uniform(word)`.
 #[inline(always)]

@@ -43,6 +43,7 @@ fn what_is_written_is_read() {
     for (number, update) in updates().iter().enumerate() {
         assert_eq!(&log.terms(number).unwrap(), update);
     }
+    assert!(log.terms(usize::MAX).is_err());
     assert!(log.terms(5).is_err() && log.bytes_from(6).is_err() && log.bytes_from(5).unwrap().is_empty());
     for header in [
         Header { distribution: Distribution::Normal, rounding: None, tag: 0 },
