@@ -114,7 +114,13 @@ impl Granules {
     #[cold]
     fn narrow(&mut self, shift: u32) {
         let parts = 1 << (self.shift - shift);
-        self.list = self.list.iter().flat_map(|granule| std::iter::repeat_n(*granule, parts)).collect();
+        let count = self.list.len();
+        self.list.resize(count * parts, Granule::default());
+        // From the end on: what is written lies behind what is still to be read.
+        for index in (0..count).rev() {
+            let granule = self.list[index];
+            self.list[index * parts..][..parts].fill(granule);
+        }
         self.shift = shift;
     }
 
