@@ -236,10 +236,13 @@ impl Element for f16 {
     fn load(self) -> f32 {
         let bits = u32::from(self.to_bits());
         let magnitude = (bits & 0x7fff) << 13;
-        // 2^112 moves the exponent's bias from 15 to 127, subnormals included: the product is exact.
-        let finite = (f32::from_bits(magnitude) * f32::from_bits((112 + 127) << 23)).to_bits();
-        let special = magnitude | 0x7f80_0000;
-        let value = if bits & 0x7c00 == 0x7c00 { special } else { finite };
+        // The exponent's bias from 15 to 127, and, of infinities and NaNs, to its greatest value.
+        let rebias = if magnitude >= 0x0f80_0000 { (255 - 31) << 23 } else { (127 - 15) << 23 };
+        let normal = magnitude.wrapping_add(rebias);
+        // A subnormal is what its bits add to the smallest normal: no operand is subnormal, which processors are slow at.
+        let smallest = (127 - 14) << 23;
+        let subnormal = (f32::from_bits(magnitude | smallest) - f32::from_bits(smallest)).to_bits();
+        let value = if magnitude < 0x0080_0000 { subnormal } else { normal };
         f32::from_bits(value | ((bits & 0x8000) << 16))
     }
 
@@ -250,9 +253,9 @@ impl Element for f16 {
         // Below 2^-14 adding 1/2 leaves the multiples of 2^-24, f16's smallest subnormal, in the low bits, rounded to even.
         let subnormal = (f32::from_bits(magnitude) + 0.5).to_bits().wrapping_sub(0.5_f32.to_bits());
         let normal = magnitude.wrapping_add(0x0fff + ((magnitude >> 13) & 1)).wrapping_sub((127 - 15) << 23) >> 13;
-        let beyond = if magnitude > 0x7f80_0000 { 0x7e00 } else { 0x7c00 };
         let rounded = if magnitude < 0x3880_0000 { subnormal } else { normal };
-        let value = if magnitude >= 0x4780_0000 { beyond } else { rounded };
+        // The bits of an infinity are the greatest a number has: what is beyond becomes one.
+        let value = if magnitude > 0x7f80_0000 { 0x7e00 } else { rounded.min(0x7c00) };
         Self::from_bits((value | ((bits >> 16) & 0x8000)) as u16)
     }
 }
