@@ -54,8 +54,8 @@ impl Numbers {
         if bits >> 1 & 15 == 0 {
             return sign * 0.0;
         }
-        let mantissa = 1.0 + (bits >> 12) as f64 / (1_u64 << 52) as f64;
-        sign * mantissa * 2.0_f64.powi((bits >> 5 & 15) as i32 % 15 - 12)
+        let exponent = 1023 - 12 + (bits >> 5 & 15) % 15;
+        sign * f64::from_bits(exponent << 52 | bits >> 12)
     }
 
     pub fn numbers<T: Element>(&mut self, count: usize) -> Vec<T> {

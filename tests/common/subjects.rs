@@ -95,7 +95,7 @@ fn update<R: Rule, T: Real>(scalars: &[T], p: T, given: Given<T>, state: &mut [T
     let mut own: R::State<T> = record(state);
     let gradient = R::Gradient::new(given.gradient, given.other, given.is_given);
     let p = R::update(&record(scalars), p, gradient, &mut own);
-    state.copy_from_slice(&values(&own));
+    state.iter_mut().enumerate().for_each(|(k, state)| *state = *own.nth(k));
     p
 }
 

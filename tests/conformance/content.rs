@@ -125,6 +125,7 @@ impl<P: Element> Content<P> {
         let update = self.subject.update::<P::Real>();
         let noise = Address::new(Purpose::GRADIENT_NOISE, self.steps, self.id, 0).unwrap();
         let zero = P::Real::from_f64(0.0);
+        let mut state = vec![zero; self.states.len()];
         for (i, (p, g)) in self.parameter.iter_mut().zip(gradient).enumerate() {
             let descended = |g: G| if group.maximize { -g.load() } else { g.load() };
             let other = match (self.subject.extra, extra) {
@@ -138,12 +139,13 @@ impl<P: Element> Content<P> {
                 _ => zero,
             };
             let given = Given { gradient: descended(*g), other, is_given: extra.is_some() };
-            let mut state: Vec<P::Real> =
-                self.states.iter().map(|states| if is_stateless { zero } else { states[i] }).collect();
+            for (state, states) in state.iter_mut().zip(&self.states) {
+                *state = if is_stateless { zero } else { states[i] };
+            }
             *p = P::store(update(&scalars, p.load(), given, &mut state));
             if !is_stateless {
-                for (states, new) in self.states.iter_mut().zip(state) {
-                    states[i] = new;
+                for (states, new) in self.states.iter_mut().zip(&state) {
+                    states[i] = *new;
                 }
             }
         }

@@ -160,7 +160,7 @@ impl RaceShadow {
                 if first == 0 {
                     pair[0].store(new.0, Relaxed);
                 } else {
-                    advance(pair, new, true, order).map_err(|other| Race { other, offset: at })?;
+                    advance::<true>(pair, new, order).map_err(|other| Race { other, offset: at })?;
                 }
             } else {
                 if first != BY_WORDS {
@@ -177,7 +177,7 @@ impl RaceShadow {
         for word in start / 4..end.div_ceil(4) {
             let (first, last) = (start.max(word * 4), end.min(word * 4 + 4));
             let bytes = (1 << (last - word * 4)) - (1 << (first - word * 4));
-            advance(pair(&self.words, word), run.at(first, bytes), false, order).map_err(|other| {
+            advance::<false>(pair(&self.words, word), run.at(first, bytes), order).map_err(|other| {
                 let both = other.low() & bytes;
                 Race { other, offset: word * 4 + both.trailing_zeros() as usize }
             })?;
@@ -208,17 +208,17 @@ fn pair(slots: &[AtomicU64], index: usize) -> &[AtomicU64; 2] {
     &slots.as_chunks::<2>().0[index]
 }
 
-/// Checks an access against two records and puts it among them. `whole`: all three cover the same bytes.
+/// Checks an access against two records and puts it among them. `WHOLE`: all three cover the same bytes.
 #[inline]
-fn advance(slots: &[AtomicU64; 2], new: Record, whole: bool, order: &Order) -> Result<(), Record> {
+fn advance<const WHOLE: bool>(slots: &[AtomicU64; 2], new: Record, order: &Order) -> Result<(), Record> {
     let [a, b] = slots.each_ref().map(|slot| Record(slot.load(Relaxed)));
     for old in [a, b] {
-        let meet = old != Record::NONE && (whole || old.low() & new.low() != 0);
+        let meet = old != Record::NONE && (WHOLE || old.low() & new.low() != 0);
         if meet && old.races(new) && !order.ordered(old, new.block()) {
             return Err(old);
         }
     }
-    let covers = |over: Record, under: Record| under == Record::NONE || whole || under.low() & !over.low() == 0;
+    let covers = |over: Record, under: Record| under == Record::NONE || WHOLE || under.low() & !over.low() == 0;
     let (first, second) = match new.touch() {
         Touch::Write if covers(new, b) => (new, if covers(new, a) { Record::NONE } else { a }),
         Touch::Write if covers(new, a) => (new, b),
@@ -233,11 +233,11 @@ fn advance(slots: &[AtomicU64; 2], new: Record, whole: bool, order: &Order) -> R
                 (a, b)
             } else if a == Record::NONE {
                 (new, b)
-            } else if let (false, Some(merged)) = (whole, a.merged(new)) {
+            } else if let (false, Some(merged)) = (WHOLE, a.merged(new)) {
                 (merged, b)
             } else if b == Record::NONE {
                 (a, new)
-            } else if let (false, Some(merged)) = (whole, b.merged(new)) {
+            } else if let (false, Some(merged)) = (WHOLE, b.merged(new)) {
                 (a, merged)
             } else {
                 (a, b)
