@@ -36,11 +36,13 @@ for_each_pair!(pairs);
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
 const ROUTINES: &[(&str, &str)] = &[
     ("basis", "linalg/basis.cu"),
+    ("estimate", "es/estimate.cu"),
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),
+    ("shape", "es/shape.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),
     ("sym_poly", "linalg/sym_poly.cu"),

@@ -7,9 +7,10 @@ mod common;
 mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
-use gradus::Device;
 use gradus::element::Element;
-use gradus::es::{Distribution, Target};
+use gradus::es::{Distribution, Estimator, Target};
+use gradus::optim::Tensor;
+use gradus::{Buffer, Device};
 use half::{bf16, f16};
 use softcuda::driver::Copies;
 
@@ -89,6 +90,47 @@ fn elements_move_once() {
     bytes::<f16, f16>();
     bytes::<f32, f32>();
     bytes::<f64, f64>();
+}
+
+/// A sum alone reads no noise and no parameter, whatever the number of its terms.
+fn estimates(squares: bool) {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 8 * CHUNK;
+    for distribution in Distribution::ALL {
+        let mut estimator = Estimator::<f32>::new(&device, distribution, &[Tensor::new(elements)]).unwrap();
+        let [mut to, mut beside] = [(); 2].map(|()| Buffer::<f32>::zeros(&device, elements).unwrap());
+        for count in [1, 2, 8] {
+            let mut call = || {
+                let (mut to, mut beside) = ([to.view_mut()], [beside.view_mut()]);
+                match squares {
+                    true => estimator.write_with_squares(&terms(count), &vec![1.0; count], &mut to, &mut beside),
+                    false => estimator.write(&terms(count), &mut to),
+                }
+                .unwrap();
+            };
+            call();
+            alone.driver.reset();
+            call();
+            let report = alone.driver.report();
+            // Of a row, a sum alone reads all but the address beside.
+            let (infix, arrays, row) = if squares { ("_squares", 2, 32) } else { ("", 1, 24) };
+            let name = format!("estimate_{}{infix}_f32", distribution.name());
+            let counters = &report.kernels[&name];
+            let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
+            let (written, tables) = (4 * arrays * elements as u64, 8 * (THREADS * (16 + row) + normals));
+            assert_eq!((counters.global_read.bytes, counters.global_written.bytes), (tables, written), "{name}");
+            assert_eq!(counters.global_written.sectors, written / 32, "{name}");
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+        }
+    }
+}
+
+#[test]
+fn an_estimate_is_only_written() {
+    estimates(false);
+    estimates(true);
 }
 
 /// A captured call repeats its terms on what is there.

@@ -8,6 +8,7 @@
 //   elements, the first of them `first`;
 //   `add`, which adds `a` times the noise of the `term`th of these to a pack that begins `behind` elements behind the thread's
 //   first element of the span, `first`, which N divides;
+//   `add_squares`, which does that and adds `b` times the noise's squares to another pack;
 //   `element`, the number of an element alone, for which nothing is prepared.
 #pragma once
 #include "core/chunk.cuh"
@@ -25,8 +26,9 @@ template <class OfWord, int MANY> class OfWords {
 
     template <class AddressOf> __device__ void prepare(uint32_t, uint64_t, uint32_t, AddressOf) {}
 
-    template <class Real, int N>
-    __device__ void add(Real a, const Address& address, uint32_t, uint64_t first, uint32_t behind, Real (&x)[N]) const {
+    // Gives each element of the pack and its number to `then`.
+    template <class Real, int N, class Then>
+    __device__ void each(const Address& address, uint64_t first, uint32_t behind, Then then) const {
         const uint64_t block = first / 4 + behind / 4;
         #pragma unroll
         for (int i = 0; i < N; i += 4) {
@@ -34,9 +36,23 @@ template <class OfWord, int MANY> class OfWords {
             const Words words = address.words(block | i / 4);
             #pragma unroll
             for (int k = 0; k < 4; k++) {
-                x[i + k] = fma(a, Real(of(words.word[k])), x[i + k]);
+                then(i + k, Real(of(words.word[k])));
             }
         }
+    }
+
+    template <class Real, int N>
+    __device__ void add(Real a, const Address& address, uint32_t, uint64_t first, uint32_t behind, Real (&x)[N]) const {
+        each<Real, N>(address, first, behind, [&](int i, Real number) { x[i] = fma(a, number, x[i]); });
+    }
+
+    template <class Real, int N>
+    __device__ void add_squares(Real a, Real b, const Address& address, uint32_t, uint64_t first, uint32_t behind,
+                                Real (&x)[N], Real (&squares)[N]) const {
+        each<Real, N>(address, first, behind, [&](int i, Real number) {
+            x[i] = fma(a, number, x[i]);
+            squares[i] = fma(b, number * number, squares[i]);
+        });
     }
 
     __device__ float element(const Address& address, uint64_t element) const { return of(address.word(element)); }
@@ -109,6 +125,16 @@ class Signs {
         #pragma unroll
         for (int i = 0; i < N; i++) {
             x[i] = x[i] + turned(a, bits, i);
+        }
+    }
+
+    template <class Real, int N>
+    __device__ void add_squares(Real a, Real b, const Address& address, uint32_t term, uint64_t first, uint32_t behind,
+                                Real (&x)[N], Real (&squares)[N]) const {
+        add(a, address, term, first, behind, x);
+        #pragma unroll
+        for (int i = 0; i < N; i++) {
+            squares[i] = squares[i] + b;
         }
     }
 

@@ -29,6 +29,11 @@
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
 //!
+//! | `shape_ranks`, | losses | n f32 | 4 | read |
+//! | `shape_signs` (1 thread | count | u32: n, at most 2^20 | | |
+//! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |
+//! | (1 block) | group, epsilon (the third) | u32, which divides n; f64 | | |
+//! | | weights | n f32, disjoint from the losses | 4 | written |
 //! | `spd_prepare_<T>` | block table | b rows of 48 bytes | 8 | read |
 //! | (a warp a block) | count | u32: b | | |
 //! | | dampings | b f64 | 8 | read |
@@ -129,9 +134,10 @@
 //! | 512 threads; dynamic | workspace (the second only) | n·v `T` from the row's place in it on, disjoint | 16 | read, written |
 //! | shared memory) | reports | m rows of 24 bytes | 8 | written |
 //!
-//! A row of the tensor table of `perturb` names `from`, which is read, and `to`, which is written, of as many elements as its chunks
-//! reach; `to` may be `from` where both have one type, and overlaps nothing else. Chunks are cut by `to`'s memory as said below. A
-//! row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
+//! A row of the tensor table of `perturb` and `estimate` names two arrays of as many elements as its chunks reach: `to`, which is
+//! written, and `other`, which `perturb` reads, `estimate_<distribution>_squares` writes and `estimate_<distribution>` leaves alone.
+//! They overlap nothing, but for `perturb` may be the same where both have one type. Chunks are cut by `to`'s memory as said below.
+//! A row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
 //! agree modulo so many.
 //!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and

@@ -150,7 +150,7 @@ impl Log {
 
     /// Puts an update behind the others. Errors: a coefficient that is not finite; a pair of 2²⁰ or more.
     pub fn push(&mut self, terms: &[Term]) -> Result<()> {
-        terms.iter().enumerate().try_for_each(|(position, term)| term.check(position))?;
+        Term::check_all(terms)?;
         let Some((last, before)) = terms.split_last() else {
             self.record(&Term { coefficient: 0.0, seed: 0, step: 0, pair: 0 }, LAST | EMPTY);
             self.ends.push(self.bytes.len());

@@ -2,7 +2,7 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch. A [`Log`] of the terms replays a run to the bit.
+//! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
 //!
 //! # What is exact and what drifts
 //!
@@ -27,13 +27,19 @@
 //! An update of bf16 weights in place that is much smaller than the distance of neighbouring values is lost to rounding to nearest;
 //! by chance it is kept in the mean.
 
+mod estimate;
 mod log;
 mod perturb;
+mod shape;
+mod sums;
 mod term;
 
+pub use estimate::Estimator;
 pub use log::{Header, Log};
-pub(crate) use perturb::PerturbBackend;
 pub use perturb::{Perturbation, Rounding, Target};
+pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
+pub use shape::{Shaper, Shaping};
+pub(crate) use sums::{Beside, SumsBackend};
 pub use term::Term;
 
 pub use crate::rng::Distribution;

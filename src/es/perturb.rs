@@ -1,17 +1,16 @@
 use half::{bf16, f16};
 
 use super::Term;
-use crate::backend::Slot;
+use super::sums::{Beside, Plan, SumsBackend};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::device::{Device, Place};
+use crate::device::Device;
 use crate::element::{Dtype, Element};
 use crate::error::{ErrorKind, Result};
 use crate::memory::{View, ViewMut};
-use crate::optim::check::{count, length, same_place_as};
-use crate::optim::{List, Listed, Tensor};
-use crate::rng::{Address, Distribution, Purpose};
+use crate::optim::{Listed, Tensor};
+use crate::rng::Distribution;
 
 /// A storage type that parameters of type `P` can be written as when they are perturbed.
 ///
@@ -39,8 +38,9 @@ pub enum Rounding {
     #[default]
     Nearest,
     /// To bf16, up or down by chance so that the expected value is the element: 16 random bits are added behind the mantissa, which
-    /// is then cut off. The bits are a function of address ([`Purpose::PARAMETER_ROUNDING`]), seed and step: half a word an
-    /// element, eight elements a counter. An element that is not finite is rounded to the nearest.
+    /// is then cut off. The bits are a function of address, seed and step, for
+    /// [`Purpose::PARAMETER_ROUNDING`](crate::rng::Purpose::PARAMETER_ROUNDING): half a word an element, eight elements a counter.
+    /// An element that is not finite is rounded to the nearest.
     Stochastic {
         /// The seed.
         seed: u64,
@@ -72,23 +72,9 @@ pub enum Rounding {
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct Perturbation<P: Element, Q: Element = P> {
-    place: Place,
-    distribution: Distribution,
+    plan: Plan,
     rounding: Rounding,
-    list: List,
-    backend: Box<dyn PerturbBackend<P, Q>>,
-}
-
-/// Tensors on a device. The caller has checked every argument but addresses.
-pub(crate) trait PerturbBackend<P: Element, Q: Element>: Send {
-    /// Adds the terms to `from`, or to `to` itself where there is none; then `P` is `Q`.
-    fn perturb(
-        &mut self,
-        terms: &[Term],
-        rounding: Rounding,
-        from: Option<&[View<'_, P>]>,
-        to: &mut [ViewMut<'_, Q>],
-    ) -> Result<()>;
+    backend: Box<dyn SumsBackend<P, Q>>,
 }
 
 impl<P: Element<Real = Q::Real>, Q: Target<P>> Perturbation<P, Q> {
@@ -97,29 +83,23 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Perturbation<P, Q> {
     /// Errors: two tensors of one id that hold the same elements; an id of 2³² or more; an element of 2⁴⁰ or more; the driver
     /// refuses.
     pub fn new(device: &Device, distribution: Distribution, tensors: &[Tensor]) -> Result<Self> {
-        let mut list = List::default();
-        for &tensor in tensors {
-            let listed = list.listed(tensor)?;
-            Address::new(Purpose::PERTURBATION, 0, listed.id, 0)?.covers(listed.first, listed.length)?;
-            list.push(listed);
-        }
-        let slots: Vec<Slot> = list.tensors.iter().map(Listed::slot).collect();
-        let backend: Box<dyn PerturbBackend<P, Q>> = match device {
-            Device::Cpu(cpu) => Box::new(cpu::es::CpuPerturb::new(*cpu, distribution, slots)),
+        let plan = Plan::new(device, distribution, tensors)?;
+        let backend: Box<dyn SumsBackend<P, Q>> = match device {
+            Device::Cpu(cpu) => Box::new(cpu::es::CpuSums::new(*cpu, distribution, plan.slots())),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(cuda::es::CudaPerturb::new(cuda, distribution, slots)?),
+            Device::Cuda(cuda) => Box::new(cuda::es::CudaSums::perturb(cuda, distribution, plan.slots())?),
         };
-        Ok(Self { place: device.place(), distribution, rounding: Rounding::default(), list, backend })
+        Ok(Self { plan, rounding: Rounding::default(), backend })
     }
 
     /// The tensors, in the order of the arguments of a call.
     pub fn tensors(&self) -> &[Listed] {
-        &self.list.tensors
+        self.plan.tensors()
     }
 
     /// The distribution of the noise.
     pub fn distribution(&self) -> Distribution {
-        self.distribution
+        self.plan.distribution
     }
 
     /// Sets how the next calls round. Errors: stochastic rounding to another type than bf16.
@@ -137,25 +117,10 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Perturbation<P, Q> {
     /// Errors: counts, lengths or devices that do not fit; memory that overlaps where it is written, or is not aligned; a
     /// coefficient that is not finite; a pair of 2²⁰ or more; tables that are stale during a graph capture; the driver refuses.
     pub fn write(&mut self, terms: &[Term], from: &[View<'_, P>], to: &mut [ViewMut<'_, Q>]) -> Result<()> {
-        self.fits("parameters", "parameter", from.iter().map(|view| (view.len(), view.place())))?;
-        self.check("targets", "target", terms, to)?;
-        self.backend.perturb(terms, self.rounding, Some(from), to)
-    }
-
-    fn check(&self, all: &'static str, each: &str, terms: &[Term], to: &[ViewMut<'_, Q>]) -> Result<()> {
-        self.fits(all, each, to.iter().map(|view| (view.len(), view.place())))?;
-        terms.iter().enumerate().try_for_each(|(position, term)| term.check(position))
-    }
-
-    /// Errors: views, by length and place, that are not those of the tensors.
-    fn fits(&self, all: &'static str, each: &str, views: impl ExactSizeIterator<Item = (usize, Place)>) -> Result<()> {
-        count(all, views.len(), self.list.tensors.len())?;
-        for (position, (tensor, (given, place))) in self.list.tensors.iter().zip(views).enumerate() {
-            let name = || format!("{each} {position}");
-            length(given, tensor.length, || (name(), format!("tensor {position}")))?;
-            same_place_as("the plan", name, place, self.place)?;
-        }
-        Ok(())
+        self.plan.read("parameters", "parameter", from)?;
+        self.plan.written("targets", "target", to)?;
+        Term::check_all(terms)?;
+        self.backend.sum(terms, self.rounding, Beside::Parameters(from), to)
     }
 }
 
@@ -164,7 +129,8 @@ impl<P: Target<P>> Perturbation<P, P> {
     ///
     /// Errors: as [`Perturbation::write`].
     pub fn apply(&mut self, terms: &[Term], parameters: &mut [ViewMut<'_, P>]) -> Result<()> {
-        self.check("parameters", "parameter", terms, parameters)?;
-        self.backend.perturb(terms, self.rounding, None, parameters)
+        self.plan.written("parameters", "parameter", parameters)?;
+        Term::check_all(terms)?;
+        self.backend.sum(terms, self.rounding, Beside::Itself, parameters)
     }
 }

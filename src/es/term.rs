@@ -1,3 +1,5 @@
+use std::fmt::Display;
+
 use crate::error::{ErrorKind, Result};
 use crate::rng::{Address, Purpose};
 
@@ -25,10 +27,21 @@ impl Term {
 
     /// Errors: the coefficient of the term at a position is not finite; a pair of 2²⁰ or more.
     pub(super) fn check(&self, position: usize) -> Result<()> {
-        if !self.coefficient.is_finite() {
-            let message = format!("the coefficient {} is not finite", self.coefficient);
-            return Err(ErrorKind::Noise { what: format!("term {position}"), message }.into());
-        }
+        is_finite(&format_args!("term {position}"), self.coefficient)?;
         self.address(0).map(drop)
     }
+
+    /// Errors: as [`check`](Self::check).
+    pub(super) fn check_all(terms: &[Self]) -> Result<()> {
+        terms.iter().enumerate().try_for_each(|(position, term)| term.check(position))
+    }
+}
+
+/// Errors: a coefficient of `what` that is not finite.
+pub(super) fn is_finite(what: &dyn Display, coefficient: f64) -> Result<()> {
+    if coefficient.is_finite() {
+        return Ok(());
+    }
+    let message = format!("the coefficient {coefficient} is not finite");
+    Err(ErrorKind::Noise { what: what.to_string(), message }.into())
 }

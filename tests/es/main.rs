@@ -5,8 +5,10 @@ mod common;
 
 mod drift;
 mod errors;
+mod estimate;
 mod expected;
 mod log;
 mod model;
 mod perturb;
 mod rounding;
+mod shape;

@@ -1,5 +1,7 @@
 //! Evolution strategies on the CPU.
 
-mod perturb;
+mod shape;
+mod sums;
 
-pub(crate) use perturb::CpuPerturb;
+pub(crate) use shape::CpuShape;
+pub(crate) use sums::CpuSums;

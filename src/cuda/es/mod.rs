@@ -1,5 +1,7 @@
 //! Evolution strategies on CUDA.
 
-mod perturb;
+mod shape;
+mod sums;
 
-pub(crate) use perturb::CudaPerturb;
+pub(crate) use shape::CudaShape;
+pub(crate) use sums::CudaSums;

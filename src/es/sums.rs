@@ -1,0 +1,82 @@
+//! What every sum of noises over the tensors of a model is made from.
+
+use super::{Rounding, Term};
+use crate::backend::Slot;
+use crate::device::{Device, Place};
+use crate::element::Element;
+use crate::error::Result;
+use crate::memory::{View, ViewMut};
+use crate::optim::check::{count, length, same_place_as};
+use crate::optim::{List, Listed, Tensor};
+use crate::rng::{Address, Distribution, Purpose};
+
+/// The tensors of a model on a device, and the noise that is summed there.
+pub(super) struct Plan {
+    place: Place,
+    pub(super) distribution: Distribution,
+    list: List,
+}
+
+impl Plan {
+    pub(super) fn new(device: &Device, distribution: Distribution, tensors: &[Tensor]) -> Result<Self> {
+        let mut list = List::default();
+        for &tensor in tensors {
+            let listed = list.listed(tensor)?;
+            Address::new(Purpose::PERTURBATION, 0, listed.id, 0)?.covers(listed.first, listed.length)?;
+            list.push(listed);
+        }
+        Ok(Self { place: device.place(), distribution, list })
+    }
+
+    pub(super) fn tensors(&self) -> &[Listed] {
+        &self.list.tensors
+    }
+
+    pub(super) fn slots(&self) -> Vec<Slot> {
+        self.list.tensors.iter().map(Listed::slot).collect()
+    }
+
+    /// Errors: views that are read that are not those of the tensors.
+    pub(super) fn read<P: Element>(&self, all: &'static str, each: &str, views: &[View<'_, P>]) -> Result<()> {
+        self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
+    }
+
+    /// Errors: views that are written that are not those of the tensors.
+    pub(super) fn written<P: Element>(&self, all: &'static str, each: &str, views: &[ViewMut<'_, P>]) -> Result<()> {
+        self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
+    }
+
+    fn fits(&self, all: &'static str, each: &str, views: impl ExactSizeIterator<Item = (usize, Place)>) -> Result<()> {
+        count(all, views.len(), self.list.tensors.len())?;
+        for (position, (tensor, (given, place))) in self.list.tensors.iter().zip(views).enumerate() {
+            let name = || format!("{each} {position}");
+            length(given, tensor.length, || (name(), format!("tensor {position}")))?;
+            same_place_as("the plan", name, place, self.place)?;
+        }
+        Ok(())
+    }
+}
+
+/// What a sum is added to, or what is written beside it.
+pub(crate) enum Beside<'a, 'v, P: Element> {
+    /// What is written is what the sum is added to; then `P` is `Q`.
+    Itself,
+    /// The sum is added to these.
+    Parameters(&'a [View<'v, P>]),
+    /// The sum is written alone.
+    Nothing,
+    /// The sum is written alone, and the squares of its terms, with factors of their own, are summed to these.
+    Squares(&'a [f64], &'a mut [ViewMut<'v, P>]),
+}
+
+/// Tensors on a device. The caller has checked every argument but addresses.
+pub(crate) trait SumsBackend<P: Element, Q: Element>: Send {
+    /// Sums the terms, tensor by tensor.
+    fn sum(
+        &mut self,
+        terms: &[Term],
+        rounding: Rounding,
+        beside: Beside<'_, '_, P>,
+        to: &mut [ViewMut<'_, Q>],
+    ) -> Result<()>;
+}
