@@ -15,9 +15,11 @@ pub const ALL: &str = "all";
 /// Settings that suit this task better than the rule's own defaults, by optimizer.
 const TUNED: &[(&str, &[(&str, f64)])] = &[
     ("acprop", &[("lr", 3e-3)]),
+    ("es", &[("lr", 0.005)]),
     ("foof", &[("lr", 0.1), ("momentum", 0.9), ("damping", 0.1)]),
     ("kfac", &[("lr", 0.2), ("damping", 0.1)]),
     ("lion", &[("lr", 3e-4)]),
+    ("mezo", &[("lr", 1.5e-3)]),
     ("nesterov", &[("lr", 0.1)]),
     ("sdlm", &[("lr", 0.01)]),
     ("sgd", &[("lr", 0.1), ("momentum", 0.9)]),
@@ -30,7 +32,7 @@ const TUNED: &[(&str, &[(&str, f64)])] = &[
 /// Trains a small network on 1500 images of handwritten digits and tests it on 297 others.
 #[derive(Parser)]
 pub struct Arguments {
-    /// Optimizer, by the name of its rule, kfac or foof; an unknown name lists the known ones, and all compares every one
+    /// Optimizer, by the name of its rule, kfac, foof, es or mezo; an unknown name lists the known ones, and all compares every one
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: String,
 
@@ -47,9 +49,9 @@ pub struct Arguments {
     #[arg(long, default_value = "best")]
     pub device: DeviceChoice,
 
-    /// Passes over the training images
-    #[arg(long, value_name = "COUNT", default_value = "30", value_parser = parse_count)]
-    pub epochs: usize,
+    /// Passes over the training images [default: 30, of mezo 480]
+    #[arg(long, value_name = "COUNT", value_parser = parse_count)]
+    pub epochs: Option<usize>,
 
     /// Images a step
     #[arg(long, value_name = "COUNT", default_value = "32", value_parser = parse_count)]

@@ -9,6 +9,7 @@
 mod arguments;
 mod curve;
 mod data;
+mod evolution;
 mod kronecker;
 mod network;
 mod report;
@@ -88,5 +89,5 @@ fn train(
 ) -> Result<(Summary, Training), Box<dyn Error>> {
     let start = Instant::now();
     let training = training::train(device, method, &data::load(), arguments)?;
-    Ok((Summary::new(optimizer, arguments, device, start.elapsed(), &training), training))
+    Ok((Summary::new(optimizer, device, start.elapsed(), &training), training))
 }

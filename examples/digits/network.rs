@@ -143,12 +143,21 @@ impl Network {
         let mut loss = 0.0;
         let mut correct = 0;
         for digit in digits {
-            let logits = self.output.apply(&self.activate(digit));
-            loss += log_sum_exp(&logits) - logits[digit.label];
+            let logits = self.logits(digit);
+            loss += cross_entropy(&logits, digit);
             let best = (0..CLASSES).max_by(|&a, &b| logits[a].total_cmp(&logits[b]));
             correct += usize::from(best == Some(digit.label));
         }
         Score { loss: loss / digits.len() as f32, accuracy: correct as f32 / digits.len() as f32 }
+    }
+
+    /// The mean loss over `batch`.
+    pub fn loss(&self, batch: &[&Digit]) -> f32 {
+        batch.iter().map(|digit| cross_entropy(&self.logits(digit), digit)).sum::<f32>() / batch.len() as f32
+    }
+
+    fn logits(&self, digit: &Digit) -> Vec<f32> {
+        self.output.apply(&self.activate(digit))
     }
 
     fn activate(&self, digit: &Digit) -> Vec<f32> {
@@ -226,6 +235,10 @@ fn softmax(mut logits: Vec<f32>) -> Vec<f32> {
         *logit = (*logit - normalizer).exp();
     }
     logits
+}
+
+fn cross_entropy(logits: &[f32], digit: &Digit) -> f32 {
+    log_sum_exp(logits) - logits[digit.label]
 }
 
 fn log_sum_exp(logits: &[f32]) -> f32 {

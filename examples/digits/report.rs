@@ -9,7 +9,6 @@ use std::time::Duration;
 use gradus::Device;
 use serde::Serialize;
 
-use crate::arguments::Arguments;
 use crate::training::{Scores, Training};
 
 #[derive(Serialize)]
@@ -27,18 +26,12 @@ pub struct Summary {
 }
 
 impl Summary {
-    pub fn new(
-        optimizer: &str,
-        arguments: &Arguments,
-        device: &Device,
-        elapsed: Duration,
-        training: &Training,
-    ) -> Self {
+    pub fn new(optimizer: &str, device: &Device, elapsed: Duration, training: &Training) -> Self {
         let Scores { train, held } = training.history.last().expect("the history starts with the untrained network");
         Self {
             optimizer: optimizer.to_owned(),
             device: device.to_string(),
-            epochs: arguments.epochs,
+            epochs: training.history.len() - 1,
             seconds: elapsed.as_secs_f64(),
             train_loss: train.loss,
             held_loss: held.loss,

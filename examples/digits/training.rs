@@ -14,6 +14,7 @@ use rand_pcg::Pcg64;
 
 use crate::arguments::Arguments;
 use crate::data::{Digit, Split};
+use crate::evolution::{self, Evolution, EvolutionSettings};
 use crate::kronecker::{self, Preconditioner};
 use crate::network::{Network, Score};
 use crate::second::Second;
@@ -37,12 +38,19 @@ pub enum Method {
     Rule(AnyRule),
     /// A rule steps with the direction of a Kronecker method.
     Kronecker(KfacSettings, AnyRule),
+    /// A rule steps with an estimate of the gradient.
+    Evolution(EvolutionSettings, AnyRule),
 }
 
 impl Method {
     /// The names of all.
     pub fn names() -> impl Iterator<Item = &'static str> {
-        rules::names().into_iter().chain(kronecker::NAMES)
+        rules::names().into_iter().chain(Self::other_names())
+    }
+
+    /// Those that are no rules.
+    fn other_names() -> impl Iterator<Item = &'static str> {
+        kronecker::NAMES.into_iter().chain(evolution::NAMES.map(|(name, _)| name))
     }
 
     /// The method of a name, with these settings.
@@ -50,8 +58,11 @@ impl Method {
         if let Some((settings, rule)) = kronecker::method(name, settings)? {
             return Ok(Self::Kronecker(settings, rule));
         }
+        if let Some((settings, rule)) = evolution::method(name, settings)? {
+            return Ok(Self::Evolution(settings, rule));
+        }
         let rule = rules::by_name(name, settings);
-        let others = kronecker::NAMES.join(", ");
+        let others = Self::other_names().collect::<Vec<_>>().join(", ");
         rule.map(Self::Rule).map_err(|error| match error.kind() {
             ErrorKind::UnknownRule { .. } => format!("{error}, {others}").into(),
             _ => error.into(),
@@ -60,7 +71,15 @@ impl Method {
 
     fn rule(&self) -> &AnyRule {
         match self {
-            Self::Rule(rule) | Self::Kronecker(_, rule) => rule,
+            Self::Rule(rule) | Self::Kronecker(_, rule) | Self::Evolution(_, rule) => rule,
+        }
+    }
+
+    /// Passes over the images that suit it.
+    fn epochs(&self) -> usize {
+        match self {
+            Self::Evolution(settings, _) if settings.is_slow() => 480,
+            _ => 30,
         }
     }
 }
@@ -70,6 +89,7 @@ pub struct Trainer {
     pub network: Network,
     optimizer: Box<dyn Stepper<f32, f32>>,
     preconditioner: Option<Preconditioner>,
+    evolution: Option<Evolution>,
     second: Second,
     parameters: [Buffer<f32>; 4],
     gradients: [Buffer<f32>; 4],
@@ -91,6 +111,12 @@ impl Trainer {
             }
             _ => None,
         };
+        let evolution = match method {
+            Method::Evolution(settings, _) => {
+                Some(Evolution::new(device, *settings, &network, upload(device, &network)?, seed)?)
+            }
+            _ => None,
+        };
         Ok(Self {
             parameters: upload(device, &network)?,
             // Overwritten before each step that takes them.
@@ -100,23 +126,30 @@ impl Trainer {
             network,
             optimizer,
             preconditioner,
+            evolution,
         })
     }
 
-    /// A step with the gradient of a batch. The time is that from the call of the device until the parameters have been read.
+    /// A step with the gradient of a batch. The time is that from the call of the device until the parameters have been read; the
+    /// losses that a gradient is estimated from lie in it.
     pub fn step(&mut self, batch: &[&Digit]) -> Result<Duration, Box<dyn Error>> {
-        let mut gradient = self.network.gradient(batch);
         let given = self.second.of_step(&self.network, batch);
         if let Some(given) = &given {
             write(&mut self.seconds, given)?;
         }
-        if self.preconditioner.is_none() {
-            write(&mut self.gradients, &gradient)?;
-        }
-        let start = Instant::now();
-        if let Some(preconditioner) = &mut self.preconditioner {
-            preconditioner.direct(&self.network, batch, &mut gradient)?;
-            write(&mut self.gradients, &gradient)?;
+        let mut start = Instant::now();
+        if let Some(evolution) = &mut self.evolution {
+            evolution.estimate(&mut self.parameters, &mut self.gradients, batch)?;
+        } else {
+            let mut gradient = self.network.gradient(batch);
+            if self.preconditioner.is_none() {
+                write(&mut self.gradients, &gradient)?;
+            }
+            start = Instant::now();
+            if let Some(preconditioner) = &mut self.preconditioner {
+                preconditioner.direct(&self.network, batch, &mut gradient)?;
+                write(&mut self.gradients, &gradient)?;
+            }
         }
         let parameters = &mut self.parameters.each_mut().map(|buffer| buffer.view_mut());
         let gradients = &self.gradients.each_ref().map(|buffer| Some(buffer.view()));
@@ -127,9 +160,7 @@ impl Trainer {
             }
             None => self.optimizer.step(parameters, gradients)?,
         }
-        for (buffer, tensor) in self.parameters.iter().zip(self.network.tensors_mut()) {
-            buffer.read(tensor)?;
-        }
+        read(&self.parameters, &mut self.network)?;
         Ok(start.elapsed())
     }
 }
@@ -146,8 +177,9 @@ pub fn train(
     let mut order: Vec<&Digit> = split.train.iter().collect();
     let mut history = vec![scores(&trainer.network, split)];
     let (mut steps, mut stepping) = (0, Duration::ZERO);
-    let progress = progress_bar(arguments.epochs);
-    for epoch in 1..=arguments.epochs {
+    let epochs = arguments.epochs.unwrap_or(method.epochs());
+    let progress = progress_bar(epochs);
+    for epoch in 1..=epochs {
         order.shuffle(&mut rng);
         for batch in order.chunks(arguments.batch) {
             stepping += trainer.step(batch)?;
@@ -168,6 +200,11 @@ pub fn train(
 fn upload(device: &Device, network: &Network) -> gradus::Result<[Buffer<f32>; 4]> {
     let [w1, b1, w2, b2] = network.tensors().map(|tensor| Buffer::from_slice(device, tensor));
     Ok([w1?, b1?, w2?, b2?])
+}
+
+/// Reads the tensors of a network from the device.
+pub fn read(buffers: &[Buffer<f32>; 4], network: &mut Network) -> gradus::Result<()> {
+    buffers.iter().zip(network.tensors_mut()).try_for_each(|(buffer, tensor)| buffer.read(tensor))
 }
 
 fn write(buffers: &mut [Buffer<f32>; 4], network: &Network) -> gradus::Result<()> {
@@ -211,7 +248,10 @@ mod tests {
     fn every_optimizer_trains() {
         let split = data::load();
         for name in Method::names() {
-            let arguments = Arguments::parse_from(["digits", "--optimizer", name, "--epochs", "10"]);
+            let mut arguments = Arguments::parse_from(["digits", "--optimizer", name, "--epochs", "10"]);
+            if evolution::NAMES.iter().any(|(method, _)| *method == name) {
+                arguments.epochs = None;
+            }
             let method = Method::of(name, &arguments.settings(name)).unwrap();
             let training = train(&Device::cpu(), &method, &split, &arguments).unwrap();
             let Scores { held, .. } = training.history.last().unwrap();
@@ -233,9 +273,7 @@ mod tests {
         let views = gradients.each_ref().map(|buffer| Some(buffer.view()));
         optimizer.step(&mut parameters.each_mut().map(|buffer| buffer.view_mut()), &views).unwrap();
         let mut stepped = network.clone();
-        for (buffer, tensor) in parameters.iter().zip(stepped.tensors_mut()) {
-            buffer.read(tensor).unwrap();
-        }
+        read(&parameters, &mut stepped).unwrap();
         // The gradient is the network itself: z = (1 - lr) p, and after one step the evaluation point is z.
         let evaluated = evaluated(&stepped, &rule, optimizer.as_ref()).unwrap();
         for (tensor, start) in evaluated.tensors().into_iter().zip(network.tensors()) {

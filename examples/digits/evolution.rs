@@ -1,0 +1,145 @@
+//! Evolution strategies and MeZO: the gradient is estimated from losses at perturbed parameters, and any rule steps with it.
+
+use gradus::es::{Distribution, Estimator, Perturbation, Shaping, Term};
+use gradus::optim::Tensor;
+use gradus::rules::{AnyRule, Value, by_name};
+use gradus::{Buffer, Device, Result, ViewMut};
+
+use crate::data::Digit;
+use crate::network::Network;
+use crate::training::read;
+
+/// The methods, by the names they are asked for, each with the rule that steps.
+pub const NAMES: [(&str, &str); 2] = [("es", "adamw"), ("mezo", "sgd")];
+
+/// What a gradient is estimated from.
+#[derive(Clone, Copy)]
+pub struct EvolutionSettings {
+    /// Deviation of the noise.
+    sigma: f64,
+    /// Antithetic pairs a step.
+    pairs: usize,
+    /// Whether losses count by their ranks.
+    by_rank: bool,
+    /// Whether the parameters themselves are perturbed, and restored, and no copy of them.
+    in_place: bool,
+}
+
+impl EvolutionSettings {
+    /// Whether a step shows little of the gradient, so that many are needed.
+    pub fn is_slow(&self) -> bool {
+        self.pairs == 1
+    }
+}
+
+/// The settings of a method, and the rule that steps with its estimates. `None`: there is no such method.
+///
+/// Errors: a setting that neither has.
+pub fn method(
+    name: &str,
+    settings: &[(&str, Value)],
+) -> std::result::Result<Option<(EvolutionSettings, AnyRule)>, String> {
+    let Some((_, rule)) = NAMES.iter().find(|(method, _)| *method == name) else { return Ok(None) };
+    let mut method = match name {
+        "es" => EvolutionSettings { sigma: 0.02, pairs: 16, by_rank: true, in_place: false },
+        _ => EvolutionSettings { sigma: 1e-3, pairs: 1, by_rank: false, in_place: true },
+    };
+    let mut of_rule = Vec::new();
+    for (key, value) in settings {
+        match (*key, value) {
+            ("sigma", Value::Number(sigma)) if *sigma > 0.0 => method.sigma = *sigma,
+            ("pairs", Value::Number(pairs)) if *pairs >= 1.0 => method.pairs = *pairs as usize,
+            ("sigma" | "pairs", _) => {
+                return Err(format!("{name}: {key} is a positive number, and of pairs one at least"));
+            }
+            _ => of_rule.push((*key, value.clone())),
+        }
+    }
+    let rule = by_name(rule, &of_rule);
+    rule.map(|rule| Some((method, rule))).map_err(|error| format!("{error}; of {name} itself: sigma, pairs"))
+}
+
+/// Estimates gradients.
+pub struct Evolution {
+    settings: EvolutionSettings,
+    seed: u64,
+    steps: u64,
+    perturbation: Perturbation<f32>,
+    estimator: Estimator<f32>,
+    /// Perturbed parameters on the device, and on the host.
+    copies: [Buffer<f32>; 4],
+    perturbed: Network,
+}
+
+impl Evolution {
+    pub fn new(
+        device: &Device,
+        settings: EvolutionSettings,
+        network: &Network,
+        copies: [Buffer<f32>; 4],
+        seed: u64,
+    ) -> Result<Self> {
+        let tensors = network.tensors().map(|tensor| Tensor::new(tensor.len()));
+        Ok(Self {
+            settings,
+            seed,
+            steps: 0,
+            perturbation: Perturbation::new(device, Distribution::Normal, &tensors)?,
+            estimator: Estimator::new(device, Distribution::Normal, &tensors)?,
+            copies,
+            perturbed: network.clone(),
+        })
+    }
+
+    /// Writes the estimate of the gradient of a batch. Parameters in place are restored but for their rounding.
+    pub fn estimate(
+        &mut self,
+        parameters: &mut [Buffer<f32>; 4],
+        gradients: &mut [Buffer<f32>; 4],
+        batch: &[&Digit],
+    ) -> Result<()> {
+        let EvolutionSettings { sigma, pairs, by_rank, .. } = self.settings;
+        let mut losses = Vec::with_capacity(2 * pairs);
+        for pair in 0..pairs as u64 {
+            let term = Term { coefficient: sigma, seed: self.seed, step: self.steps, pair };
+            losses.extend(self.losses(term, parameters, batch)?);
+        }
+        let weights = if by_rank { Shaping::CentredRanks.weights(&losses)? } else { losses };
+        let terms = weights.chunks_exact(2).zip(0..).map(|(pair_weights, pair)| {
+            let difference = f64::from(pair_weights[0]) - f64::from(pair_weights[1]);
+            Term { coefficient: difference / (2.0 * sigma * pairs as f64), seed: self.seed, step: self.steps, pair }
+        });
+        self.estimator.write(&terms.collect::<Vec<_>>(), &mut views_mut(gradients))?;
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// The losses of a pair.
+    fn losses(&mut self, term: Term, parameters: &mut [Buffer<f32>; 4], batch: &[&Digit]) -> Result<[f32; 2]> {
+        let by = |factor: f64| [Term { coefficient: factor * term.coefficient, ..term }];
+        if self.settings.in_place {
+            self.perturbation.apply(&by(1.0), &mut views_mut(parameters))?;
+            let above = self.loss(parameters, batch)?;
+            self.perturbation.apply(&by(-2.0), &mut views_mut(parameters))?;
+            let below = self.loss(parameters, batch)?;
+            self.perturbation.apply(&by(1.0), &mut views_mut(parameters))?;
+            return Ok([above, below]);
+        }
+        let mut of_copy = |factor: f64| -> Result<f32> {
+            let from = parameters.each_ref().map(|buffer| buffer.view());
+            self.perturbation.write(&by(factor), &from, &mut views_mut(&mut self.copies))?;
+            read(&self.copies, &mut self.perturbed)?;
+            Ok(self.perturbed.loss(batch))
+        };
+        Ok([of_copy(1.0)?, of_copy(-1.0)?])
+    }
+
+    fn loss(&mut self, parameters: &[Buffer<f32>; 4], batch: &[&Digit]) -> Result<f32> {
+        read(parameters, &mut self.perturbed)?;
+        Ok(self.perturbed.loss(batch))
+    }
+}
+
+fn views_mut(buffers: &mut [Buffer<f32>; 4]) -> [ViewMut<'_, f32>; 4] {
+    buffers.each_mut().map(|buffer| buffer.view_mut())
+}
