@@ -38,6 +38,8 @@ mod methods;
 mod objects;
 #[path = "golden/play.rs"]
 mod play;
+#[path = "golden/unrolled.rs"]
+mod unrolled;
 #[path = "golden/wrappers.rs"]
 mod wrappers;
 
@@ -291,6 +293,16 @@ fn planted_faults_are_noticed() {
         ("kfac_klclip", "/hyper/lr", 0.051.into(), "f64 on cpu"),
         ("kfac_klclip", "/hyper/TInv", 2.into(), "f64 on cpu"),
         ("kfac_klclip", "/hyper/TCov", 2.into(), "TCov = 2 is not 1"),
+        ("pes", "/params/3/5", 0.0.into(), "params 3, element 5"),
+        ("pes", "/losses/2/5", 0.0.into(), "params 2, element"),
+        ("pes", "/pos_perts/0/3", 0.0.into(), "f64 on cpu"),
+        ("pes", "/hyper/sigma", 0.11.into(), "f64 on cpu"),
+        ("pes", "/hyper/steps_per_episode", 5.into(), "f64 on cpu"),
+        ("pes", "/hyper/N", 6.into(), "losses 0 has 8 elements, not 6"),
+        ("pes", "/hyper/kind", "es".into(), "kind = 'es' is not 'pes'"),
+        ("es_antithetic", "/params/9/0", 0.0.into(), "params 9, element 0"),
+        ("es_antithetic", "/losses/2/5", 0.0.into(), "params 2, element"),
+        ("es_antithetic", "/hyper/steps_per_episode", 4.into(), "nothing reads the hyperparameters steps_per_episode"),
         ("gtadam", "/params/3/7", 0.0.into(), "params 3, element 7"),
         ("gtadam", "/state/m/47", 0.0.into(), "state m, element 47"),
         ("gtadam", "/state/tracker/0", 0.0.into(), "state tracker, element 0"),

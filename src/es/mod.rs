@@ -3,6 +3,7 @@
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
 //! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
+//! [`UnrolledEs`] makes terms of the losses of unrolled computations (PES, NRES), [`Shaping`] weights of the losses of members.
 //!
 //! # What is exact and what drifts
 //!
@@ -33,6 +34,7 @@ mod perturb;
 mod shape;
 mod sums;
 mod term;
+mod unroll;
 
 pub use estimate::Estimator;
 pub use log::{Header, Log};
@@ -41,5 +43,6 @@ pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
 pub(crate) use sums::{Beside, SumsBackend};
 pub use term::Term;
+pub use unroll::{InnerStep, Unroll, UnrolledEs};
 
 pub use crate::rng::Distribution;

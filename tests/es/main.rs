@@ -12,3 +12,4 @@ mod model;
 mod perturb;
 mod rounding;
 mod shape;
+mod unroll;

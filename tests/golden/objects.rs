@@ -10,6 +10,7 @@ use super::Run;
 use super::file::{File, Hyper};
 use super::kfac;
 use super::play::{Difference, array, explain, placed, wide};
+use super::unrolled::unrolled;
 
 /// A step object that plays the files of a method.
 pub struct Object {
@@ -37,6 +38,8 @@ pub fn objects() -> &'static [Object] {
         Object { name: "foof", single: kfac::heuristic::<f32>, double: kfac::heuristic::<f64> },
         Object { name: "kfac_heuristic", single: kfac::heuristic::<f32>, double: kfac::heuristic::<f64> },
         Object { name: "kfac_klclip", single: kfac::kl_clip::<f32>, double: kfac::kl_clip::<f64> },
+        Object { name: "es_antithetic", single: unrolled::<f32>, double: unrolled::<f64> },
+        Object { name: "pes", single: unrolled::<f32>, double: unrolled::<f64> },
         Object { name: "gtadam", single: gt_adam::<f32>, double: gt_adam::<f64> },
     ]
 }

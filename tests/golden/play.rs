@@ -186,7 +186,7 @@ pub fn array(state: &State, name: &str) -> Result<Vec<f64>, String> {
     }
 }
 
-fn same_length(what: &str, given: usize, expected: usize) -> Result<(), String> {
+pub fn same_length(what: &str, given: usize, expected: usize) -> Result<(), String> {
     if given == expected { Ok(()) } else { Err(format!("{what} has {given} elements, not {expected}")) }
 }
 
