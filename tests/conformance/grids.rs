@@ -24,24 +24,24 @@ const SIZES: [usize; 16] = [0, 1, 2, 3, 4, 5, 7, 8, 9, 63, 64, 65, CHUNK - 1, CH
 /// Offsets of 0 to 16 elements: every alignment of the widest access, and one more.
 const OFFSETS: usize = 17;
 
-const STEPS: usize = 3;
-
 /// Parameters, and two gradients that the steps take in turn.
 struct Data<P, G> {
     parameter: Vec<P>,
     gradients: [Vec<G>; 2],
+    steps: usize,
 }
 
 impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
-    fn new(size: usize, numbers: &mut Numbers) -> Self {
-        Self { parameter: numbers.numbers(size), gradients: [numbers.numbers(size), numbers.numbers(size)] }
+    fn new(size: usize, steps: usize, numbers: &mut Numbers) -> Self {
+        let parameter = numbers.numbers(size);
+        Self { parameter, gradients: [numbers.numbers(size), numbers.numbers(size)], steps }
     }
 
     /// What becomes of the first `count` tensors of an optimizer: the same of each, unless the rule draws noise.
     fn expected(&self, subject: &'static Subject, rule: AnyRule, count: usize) -> Vec<Content<P>> {
         let stepped = |id: usize| {
             let mut content = Content::new(subject, self.parameter.clone()).at(id as u64, 0);
-            for step in 0..STEPS {
+            for step in 0..self.steps {
                 content.step(&Group::new(rule), 1 + step as u64, &self.gradients[step % 2], None);
             }
             content
@@ -78,7 +78,7 @@ impl<P: Element, G: Element<Real = P::Real>> Data<P, G> {
                 optimizer.add(Tensor::new(self.parameter.len())).unwrap();
                 parameters.push(Guarded::new(device, &self.parameter, p));
             }
-            for step in 0..STEPS {
+            for step in 0..self.steps {
                 let mut written: Vec<_> = parameters.iter_mut().map(Guarded::view_mut).collect();
                 let read: Vec<_> = gradients.iter().map(|turns| Some(turns[step % 2].view())).collect();
                 optimizer.step(&mut written, &read).unwrap();
@@ -121,7 +121,7 @@ impl Property for Pairwise {
         let levels = [settings.len(), sizes.len(), offsets.len(), offsets.len(), devices.len()];
         for [setting, size, p, g, device] in pairwise(levels, numbers) {
             let (p, g) = (offsets[p], offsets[g]);
-            let data = Data::<P, G>::new(sizes[size], numbers);
+            let data = Data::<P, G>::new(sizes[size], 3, numbers);
             let expected = data.expected(subject, settings[setting], 1);
             data.check(subject, settings[setting], &devices[device], [p..p + 1, g..g + 1], &expected);
         }
@@ -130,7 +130,7 @@ impl Property for Pairwise {
 
 /// Every offset of the parameter with every offset of the gradient on every device, with the defaults: at every size up to
 /// two chunks for AdamW and Lion, at two sizes for the others, whose loops are the same, and at all sizes for all rules
-/// where everything is asked for.
+/// where everything is asked for. Two steps, each with a gradient of its own: the second begins with what the first has written.
 pub struct InFull;
 
 impl Property for InFull {
@@ -142,7 +142,7 @@ impl Property for InFull {
         };
         let numbers = &mut Numbers::new(seed());
         for size in sizes {
-            let data = Data::<P, G>::new(size, numbers);
+            let data = Data::<P, G>::new(size, 2, numbers);
             let expected = data.expected(subject, subject.default(), OFFSETS);
             for device in devices() {
                 data.check(subject, subject.default(), device, [0..OFFSETS, 0..OFFSETS], &expected);
