@@ -8,7 +8,7 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, Target};
+use gradus::es::{Distribution, Estimator, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -131,6 +131,30 @@ fn estimates(squares: bool) {
 fn an_estimate_is_only_written() {
     estimates(false);
     estimates(true);
+}
+
+/// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the
+/// other side. Each reads and writes a weight once.
+#[test]
+fn a_step_of_mezo_moves_eight_bytes_a_bf16_weight() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 8 * CHUNK;
+    for distribution in Distribution::ALL {
+        let mut model = Model::<bf16, bf16>::new(&device, distribution, &[(0, 0, elements, 0, 0)]);
+        let (sigma, update) = (1e-3, 0.02);
+        let term = |coefficient, step| Term { coefficient, seed: 5, step, pair: 0 };
+        model.apply(&[term(sigma, 0)]);
+        alone.driver.reset();
+        model.apply(&[term(-2.0 * sigma, 0)]);
+        model.apply(&[term(sigma - update, 0), term(sigma, 1)]);
+        let report = alone.driver.report();
+        let counters = &report.kernels[&format!("perturb_{}_bf16_bf16", distribution.name())];
+        let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
+        let tables = 2 * 8 * (THREADS * (16 + 32) + normals);
+        let moved = counters.global_read.bytes + counters.global_written.bytes - tables;
+        assert_eq!((moved, report.calls["cuLaunchKernel"]), (8 * elements as u64, 2), "{distribution:?}");
+    }
 }
 
 /// A captured call repeats its terms on what is there.

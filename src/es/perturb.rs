@@ -56,6 +56,9 @@ pub enum Rounding {
 /// allocates nothing while tensors' addresses stay and there are no more than 8 terms, and can then be captured in a graph, which
 /// repeats the same terms.
 ///
+/// Passes that follow one another merge: MeZO (Malladi et al. 2023) in place is two a step, since `θ - σε` is updated by `-c·ε` and
+/// perturbed by the next step's `σε'` in one call with the terms `(σ - c)·ε` and `σ·ε'`.
+///
 /// ```
 /// use gradus::es::{Distribution, Perturbation, Term};
 /// use gradus::optim::Tensor;
