@@ -1,6 +1,6 @@
 //! Evolution strategies and MeZO: the gradient is estimated from losses at perturbed parameters, and any rule steps with it.
 
-use gradus::es::{Distribution, Estimator, Perturbation, Shaping, Term};
+use gradus::es::{Distribution, Estimator, Pairs, Perturbation, Shaping, Term, Weighting};
 use gradus::optim::Tensor;
 use gradus::rules::{AnyRule, Value, by_name};
 use gradus::{Buffer, Device, Result, ViewMut};
@@ -99,17 +99,14 @@ impl Evolution {
         batch: &[&Digit],
     ) -> Result<()> {
         let EvolutionSettings { sigma, pairs, by_rank, .. } = self.settings;
-        let mut losses = Vec::with_capacity(2 * pairs);
-        for pair in 0..pairs as u64 {
-            let term = Term { coefficient: sigma, seed: self.seed, step: self.steps, pair };
-            losses.extend(self.losses(term, parameters, batch)?);
+        let pairs = Pairs { sigma, seed: self.seed, step: self.steps, count: pairs };
+        let mut losses = Vec::with_capacity(pairs.count);
+        for pair in 0..pairs.count {
+            let [above, _] = pairs.members(pair);
+            losses.push(self.losses(above, parameters, batch)?.map(f64::from));
         }
-        let weights = if by_rank { Shaping::CentredRanks.weights(&losses)? } else { losses };
-        let terms = weights.chunks_exact(2).zip(0..).map(|(pair_weights, pair)| {
-            let difference = f64::from(pair_weights[0]) - f64::from(pair_weights[1]);
-            Term { coefficient: difference / (2.0 * sigma * pairs as f64), seed: self.seed, step: self.steps, pair }
-        });
-        self.estimator.write(&terms.collect::<Vec<_>>(), &mut views_mut(gradients))?;
+        let weighting = if by_rank { Weighting::Shaped(Shaping::CentredRanks) } else { Weighting::Differences };
+        self.estimator.write(&pairs.terms(&losses, weighting)?, &mut views_mut(gradients))?;
         self.steps += 1;
         Ok(())
     }

@@ -3,7 +3,8 @@
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
 //! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
-//! [`UnrolledEs`] makes terms of the losses of unrolled computations (PES, NRES), [`Shaping`] weights of the losses of members.
+//! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
+//! (PES, NRES), and [`Shaping`] weights of the losses of members.
 //!
 //! # What is exact and what drifts
 //!
@@ -30,6 +31,7 @@
 
 mod estimate;
 mod log;
+mod pairs;
 mod perturb;
 mod shape;
 mod sums;
@@ -38,6 +40,7 @@ mod unroll;
 
 pub use estimate::Estimator;
 pub use log::{Header, Log};
+pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};

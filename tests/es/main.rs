@@ -9,6 +9,7 @@ mod estimate;
 mod expected;
 mod log;
 mod model;
+mod pairs;
 mod perturb;
 mod rounding;
 mod shape;

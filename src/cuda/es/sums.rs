@@ -45,9 +45,10 @@ struct Kernel {
     function: CudaFunction,
 }
 
-/// The tables of the last call. They hold until an address changes.
+/// The tables of the last call. They hold until an address changes, or what stands there.
 struct Tables {
     bound: Vec<[u64; 2]>,
+    kind: Kind,
     tensors: CudaSlice<u64>,
     chunks: CudaSlice<u64>,
     chunk_count: usize,
@@ -87,7 +88,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
 
     /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where it is written.
     fn bind(&mut self, bound: Vec<[u64; 2]>, kind: Kind) -> Result<()> {
-        if self.tables.as_ref().is_some_and(|tables| tables.bound == bound) {
+        if self.tables.as_ref().is_some_and(|tables| tables.bound == bound && tables.kind == kind) {
             return Ok(());
         }
         check::<P, Q>(&self.slots, &bound, kind)?;
@@ -102,7 +103,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         }
         let chunk_count = count_chunks(&mut chunks);
         let (tensors, chunks) = (uploaded(&self.cuda, &tensors)?, uploaded(&self.cuda, &chunks)?);
-        self.tables = Some(Tables { bound, tensors, chunks, chunk_count });
+        self.tables = Some(Tables { bound, kind, tensors, chunks, chunk_count });
         Ok(())
     }
 
