@@ -49,7 +49,7 @@ pub struct Arguments {
     #[arg(long, default_value = "best")]
     pub device: DeviceChoice,
 
-    /// Passes over the training images [default: 30, of mezo 480]
+    /// Passes over the training images [default: 30, or 480 with one pair a step, as mezo has]
     #[arg(long, value_name = "COUNT", value_parser = parse_count)]
     pub epochs: Option<usize>,
 

@@ -102,8 +102,7 @@ impl Evolution {
         let pairs = Pairs { sigma, seed: self.seed, step: self.steps, count: pairs };
         let mut losses = Vec::with_capacity(pairs.count);
         for pair in 0..pairs.count {
-            let [above, _] = pairs.members(pair);
-            losses.push(self.losses(above, parameters, batch)?.map(f64::from));
+            losses.push(self.losses(pairs.members(pair), parameters, batch)?);
         }
         let weighting = if by_rank { Weighting::Shaped(Shaping::CentredRanks) } else { Weighting::Differences };
         self.estimator.write(&pairs.terms(&losses, weighting)?, &mut views_mut(gradients))?;
@@ -111,29 +110,34 @@ impl Evolution {
         Ok(())
     }
 
-    /// The losses of a pair.
-    fn losses(&mut self, term: Term, parameters: &mut [Buffer<f32>; 4], batch: &[&Digit]) -> Result<[f32; 2]> {
-        let by = |factor: f64| [Term { coefficient: factor * term.coefficient, ..term }];
+    /// The losses of the members of a pair.
+    fn losses(
+        &mut self,
+        [above, below]: [Term; 2],
+        parameters: &mut [Buffer<f32>; 4],
+        batch: &[&Digit],
+    ) -> Result<[f64; 2]> {
         if self.settings.in_place {
-            self.perturbation.apply(&by(1.0), &mut views_mut(parameters))?;
-            let above = self.loss(parameters, batch)?;
-            self.perturbation.apply(&by(-2.0), &mut views_mut(parameters))?;
-            let below = self.loss(parameters, batch)?;
-            self.perturbation.apply(&by(1.0), &mut views_mut(parameters))?;
-            return Ok([above, below]);
+            let across = Term { coefficient: 2.0 * below.coefficient, ..below };
+            let loss_above = self.loss_at(above, parameters, batch)?;
+            let loss_below = self.loss_at(across, parameters, batch)?;
+            self.perturbation.apply(&[above], &mut views_mut(parameters))?;
+            return Ok([loss_above, loss_below]);
         }
-        let mut of_copy = |factor: f64| -> Result<f32> {
+        let mut of_copy = |term: Term| -> Result<f64> {
             let from = parameters.each_ref().map(|buffer| buffer.view());
-            self.perturbation.write(&by(factor), &from, &mut views_mut(&mut self.copies))?;
+            self.perturbation.write(&[term], &from, &mut views_mut(&mut self.copies))?;
             read(&self.copies, &mut self.perturbed)?;
-            Ok(self.perturbed.loss(batch))
+            Ok(self.perturbed.loss(batch).into())
         };
-        Ok([of_copy(1.0)?, of_copy(-1.0)?])
+        Ok([of_copy(above)?, of_copy(below)?])
     }
 
-    fn loss(&mut self, parameters: &[Buffer<f32>; 4], batch: &[&Digit]) -> Result<f32> {
+    /// Moves the parameters themselves by a noise, and tells the loss there.
+    fn loss_at(&mut self, term: Term, parameters: &mut [Buffer<f32>; 4], batch: &[&Digit]) -> Result<f64> {
+        self.perturbation.apply(&[term], &mut views_mut(parameters))?;
         read(parameters, &mut self.perturbed)?;
-        Ok(self.perturbed.loss(batch))
+        Ok(self.perturbed.loss(batch).into())
     }
 }
 

@@ -44,7 +44,9 @@ pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
-pub(crate) use sums::{Beside, SumsBackend};
+#[cfg(feature = "cuda")]
+pub(crate) use sums::Kind;
+pub(crate) use sums::{Beside, SumsBackend, check_memory};
 pub use term::Term;
 pub use unroll::{InnerStep, Unroll, UnrolledEs};
 

@@ -1,3 +1,4 @@
+use super::term::check_pairs;
 use super::{Shaping, Term};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -64,10 +65,13 @@ pub enum Weighting {
     Signs,
 }
 
+/// What errors call them.
+const WHAT: &str = "antithetic pairs";
+
 impl Pairs {
     /// What the members of a pair are perturbed by: `σε` and `-σε`.
     pub fn members(&self, pair: usize) -> [Term; 2] {
-        [self.sigma, -self.sigma].map(|coefficient| self.term(pair, coefficient))
+        self.term(pair, self.sigma).both()
     }
 
     fn term(&self, pair: usize, coefficient: f64) -> Term {
@@ -79,14 +83,8 @@ impl Pairs {
     ///
     /// Errors: σ or the number of pairs outside its range; not as many losses; a shaping that refuses them; no best pair.
     pub fn terms(&self, losses: &[[f64; 2]], weighting: Weighting) -> Result<Vec<Term>> {
-        let refuse = |message: String| Err(Error::setting("antithetic pairs", message));
         let Self { sigma, count, .. } = *self;
-        if !(sigma > 0.0 && sigma.is_finite()) {
-            return refuse(format!("sigma = {sigma} is not a positive number"));
-        }
-        if !(1..=1 << 20).contains(&count) {
-            return refuse(format!("{count} pairs are none or more than {}", 1 << 20));
-        }
+        check_pairs(WHAT, sigma, "pairs", count)?;
         if losses.len() != count {
             let (what, other) = ("the list of losses".to_owned(), "that of pairs".to_owned());
             return Err(ErrorKind::Length { what, given: losses.len() as u64, other, expected: count as u64 }.into());
@@ -107,7 +105,7 @@ impl Pairs {
                     shaped.as_chunks().0.iter().map(|pair: &[f32; 2]| pair.map(f64::from)).collect();
                 differences(&pairs, 1.0 / (2.0 * sigma * count as f64))
             }
-            Weighting::Ars { top: 0 } => return refuse("the best 0 pairs show nothing".to_owned()),
+            Weighting::Ars { top: 0 } => return Err(Error::setting(WHAT, "the best 0 pairs show nothing".to_owned())),
             Weighting::Ars { top } => ars(losses, top),
             Weighting::Signs => {
                 let vote = |[above, below]: &[f64; 2]| f64::from(above > below) - f64::from(above < below);

@@ -1,7 +1,7 @@
 //! What every sum of noises over the tensors of a model is made from.
 
 use super::{Rounding, Term};
-use crate::backend::Slot;
+use crate::backend::{Slot, Span, check_spans};
 use crate::device::{Device, Place};
 use crate::element::Element;
 use crate::error::Result;
@@ -67,6 +67,51 @@ pub(crate) enum Beside<'a, 'v, P: Element> {
     Nothing,
     /// The sum is written alone, and the squares of its terms, with factors of their own, are summed to these.
     Squares(&'a [f64], &'a mut [ViewMut<'v, P>]),
+}
+
+/// [`Beside`] without its contents.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Kind {
+    Itself,
+    Parameters,
+    Nothing,
+    Squares,
+}
+
+impl<'a, P: Element> Beside<'a, '_, P> {
+    pub(crate) fn kind(&self) -> Kind {
+        match self {
+            Self::Itself => Kind::Itself,
+            Self::Parameters(_) => Kind::Parameters,
+            Self::Nothing => Kind::Nothing,
+            Self::Squares(..) => Kind::Squares,
+        }
+    }
+
+    /// The factors of the squares, if there are any.
+    pub(crate) fn factors(&self) -> &'a [f64] {
+        if let Self::Squares(factors, _) = self { factors } else { &[] }
+    }
+}
+
+/// Looks for memory that is not aligned, and for memory that is written and used otherwise, where `bound` has the address of
+/// what stands beside each tensor, if anything does, and the address that is written.
+pub(crate) fn check_memory<P: Element, Q: Element>(slots: &[Slot], bound: &[[u64; 2]], kind: Kind) -> Result<()> {
+    let mut spans = Vec::with_capacity(2 * slots.len());
+    for (position, (slot, &[other, to])) in slots.iter().zip(bound).enumerate() {
+        let name = match kind {
+            Kind::Itself => "parameter",
+            Kind::Parameters => "target",
+            Kind::Nothing | Kind::Squares => "estimate",
+        };
+        spans.push(Span::written::<Q>(name, position, to, slot.length));
+        match kind {
+            Kind::Itself | Kind::Nothing => {}
+            Kind::Parameters => spans.push(Span::read::<P>("parameter", position, other, slot.length)),
+            Kind::Squares => spans.push(Span::written::<P>("sum of squares", position, other, slot.length)),
+        }
+    }
+    check_spans(spans)
 }
 
 /// Tensors on a device. The caller has checked every argument but addresses.

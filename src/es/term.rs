@@ -1,6 +1,6 @@
 use std::fmt::Display;
 
-use crate::error::{ErrorKind, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::rng::{Address, Purpose};
 
 /// `a·ε`: a noise, by what it is a function of, and how much of it.
@@ -31,10 +31,28 @@ impl Term {
         self.address(0).map(drop)
     }
 
+    /// The term, and the same noise to the other side.
+    pub(super) fn both(self) -> [Self; 2] {
+        [self, Self { coefficient: -self.coefficient, ..self }]
+    }
+
     /// Errors: as [`check`](Self::check).
     pub(super) fn check_all(terms: &[Self]) -> Result<()> {
         terms.iter().enumerate().try_for_each(|(position, term)| term.check(position))
     }
+}
+
+/// Errors: a deviation that is not positive and finite; no antithetic pair, or more than an address tells apart. `what` is what
+/// they are made for, `pairs` what they are called.
+pub(super) fn check_pairs(what: &'static str, sigma: f64, pairs: &str, count: usize) -> Result<()> {
+    const MOST: usize = 1 << 20;
+    if !(sigma > 0.0 && sigma.is_finite()) {
+        return Err(Error::setting(what, format!("sigma = {sigma} is not a positive number")));
+    }
+    if !(1..=MOST).contains(&count) {
+        return Err(Error::setting(what, format!("{count} {pairs} are none or more than {MOST}")));
+    }
+    Ok(())
 }
 
 /// Errors: a coefficient of `what` that is not finite.

@@ -1,4 +1,5 @@
 use super::Term;
+use super::term::check_pairs;
 use crate::error::{Error, ErrorKind, Result};
 
 /// Which noises the losses of an unrolled computation are weighed with.
@@ -90,20 +91,17 @@ struct Particle {
     served: u32,
 }
 
+/// What errors call it.
+const WHAT: &str = "unrolled ES";
+
 impl UnrolledEs {
     /// So many particles, all at the beginning of an episode, with noise of deviation `sigma` that is drawn from the seed.
     ///
     /// Errors: a deviation that is not positive and finite; no particle, or more than 2²⁰; noises that serve no window.
     pub fn new(unroll: Unroll, sigma: f64, seed: u64, particles: usize) -> Result<Self> {
-        let refuse = |message| Err(Error::setting("unrolled ES", message));
-        if !(sigma > 0.0 && sigma.is_finite()) {
-            return refuse(format!("sigma = {sigma} is not a positive number"));
-        }
-        if !(1..=1 << 20).contains(&particles) {
-            return refuse(format!("{particles} particles are none or more than {}", 1 << 20));
-        }
+        check_pairs(WHAT, sigma, "particles", particles)?;
         if unroll == (Unroll::Gpes { windows: 0 }) {
-            return refuse("a noise has to serve one window at least".to_owned());
+            return Err(Error::setting(WHAT, "a noise has to serve one window at least".to_owned()));
         }
         let particle = Particle { noises: vec![0], served: 0 };
         Ok(Self { unroll, sigma, seed, window: 0, particles: vec![particle; particles] })
@@ -123,15 +121,10 @@ impl UnrolledEs {
     pub fn terms(&self, particle: usize) -> Result<[Term; 2]> {
         let Some(noises) = self.particles.get(particle).map(|particle| &particle.noises) else {
             let message = format!("there is no particle {particle} of {}", self.particles.len());
-            return Err(Error::setting("unrolled ES", message));
+            return Err(Error::setting(WHAT, message));
         };
         let step = noises.last().copied().unwrap_or(self.window);
-        Ok([self.sigma, -self.sigma].map(|coefficient| Term {
-            coefficient,
-            seed: self.seed,
-            step,
-            pair: particle as u64,
-        }))
+        Ok(Term { coefficient: self.sigma, seed: self.seed, step, pair: particle as u64 }.both())
     }
 
     /// The terms whose sum is the estimate of the window that the steps tell of, `[particles×steps]`; the next window begins.
@@ -142,7 +135,7 @@ impl UnrolledEs {
         if steps.is_empty() || !steps.len().is_multiple_of(particles) {
             let message =
                 format!("{} inner steps are none or not as many for each of {particles} particles", steps.len());
-            return Err(Error::setting("unrolled ES", message));
+            return Err(Error::setting(WHAT, message));
         }
         let count = steps.len() / particles;
         for (place, step) in steps.iter().enumerate() {
@@ -175,8 +168,8 @@ impl Particle {
         self.served += 1;
         if steps.iter().any(|step| step.ended) {
             // Steps behind the end are the first of an episode, made with this window's noise.
-            let is_behind = steps.last().is_some_and(|step| step.ended);
-            let dropped = if is_behind { self.noises.len() } else { self.noises.len() - 1 };
+            let ends_with_it = steps.last().is_some_and(|step| step.ended);
+            let dropped = if ends_with_it { self.noises.len() } else { self.noises.len() - 1 };
             self.noises.drain(..dropped);
             self.served = 1;
         }

@@ -10,11 +10,7 @@ use half::{bf16, f16};
 use crate::common::devices::{cpus, devices};
 use crate::common::memory::Guarded;
 use crate::expected::places;
-use crate::model::{Place, same, terms};
-
-fn tensors(places: &[Place]) -> Vec<Tensor> {
-    places.iter().map(|&(id, first, length, ..)| Tensor::new(length).id(id).first(first)).collect()
-}
+use crate::model::{Place, same, tensors, terms};
 
 /// Memory of every place, full of what must not be left there, `offset` telling which of the place's two.
 fn memory<G: Element>(device: &Device, places: &[Place], offset: impl Fn(&Place) -> usize) -> Vec<Guarded<G>> {

@@ -24,6 +24,11 @@ pub fn terms(count: usize) -> Vec<Term> {
     (0..count as u64).map(term).collect()
 }
 
+/// The tensors of these places.
+pub fn tensors(places: &[Place]) -> Vec<Tensor> {
+    places.iter().map(|&(id, first, length, ..)| Tensor::new(length).id(id).first(first)).collect()
+}
+
 /// A plan for these places, and parameters in memory of the device.
 pub struct Model<P: Element, Q: Element> {
     pub plan: Perturbation<P, Q>,
@@ -33,9 +38,7 @@ pub struct Model<P: Element, Q: Element> {
 
 impl<P: Element<Real = Q::Real>, Q: Target<P>> Model<P, Q> {
     pub fn new(device: &Device, distribution: Distribution, places: &[Place]) -> Self {
-        let tensors: Vec<Tensor> =
-            places.iter().map(|&(id, first, length, ..)| Tensor::new(length).id(id).first(first)).collect();
-        let plan = Perturbation::new(device, distribution, &tensors).unwrap();
+        let plan = Perturbation::new(device, distribution, &tensors(places)).unwrap();
         let mut numbers = Numbers::new(seed());
         let mut from = Vec::new();
         let mut to = Vec::new();

@@ -92,11 +92,10 @@ fn scores(losses: &[f32], group: usize, epsilon: f64, weights: &mut [f32]) {
         fma(apart, apart, sum)
     };
     let deviation = (sum_of_block(losses.len(), square) / count + epsilon).sqrt();
+    let is_whole = group == losses.len();
     for (losses, weights) in losses.chunks(group).zip(weights.chunks_mut(group)) {
-        let from = match group as f64 {
-            group if group == count => mean,
-            group => losses.iter().fold(0.0, |sum, loss| sum + counted(*loss)) / group,
-        };
+        let of_group = || losses.iter().fold(0.0, |sum, loss| sum + counted(*loss)) / group as f64;
+        let from = if is_whole { mean } else { of_group() };
         for (weight, loss) in weights.iter_mut().zip(losses) {
             let apart = counted(*loss) - from;
             *weight = if apart == 0.0 { 0.0 } else { (apart / deviation) as f32 };

@@ -4,12 +4,12 @@ use bytemuck::cast;
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
-use crate::backend::{CHUNK, Slot, Span, check_spans};
+use crate::backend::{CHUNK, Slot};
 use crate::cpu::address::{host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Dtype, Element, Real};
 use crate::error::Result;
-use crate::es::{Beside, Rounding, SumsBackend, Term};
+use crate::es::{Beside, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::ViewMut;
 use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Signs, Uniforms, key, philox4x32};
 
@@ -35,6 +35,14 @@ enum Other<'a, P> {
 }
 
 impl<'a, P> Other<'a, P> {
+    fn address(&self) -> Option<u64> {
+        match self {
+            Self::Itself | Self::Nothing => None,
+            Self::Parameters(from) => Some(from.as_ptr().addr() as u64),
+            Self::Squares(to) => Some(to.as_ptr().addr() as u64),
+        }
+    }
+
     /// Splits the first `count` elements off.
     fn split_off(&mut self, count: usize) -> Self {
         match self {
@@ -56,21 +64,6 @@ fn others<'a, P: Element>(beside: Beside<'a, '_, P>, tensors: usize) -> Vec<Othe
     }
 }
 
-/// The memory of a tensor's arguments.
-fn spans<'a, P: Element, Q: Element>(position: usize, to: &[Q], other: &Other<'a, P>) -> [Option<Span>; 2] {
-    let span = |name, of: &[P]| Span::read::<P>(name, position, of.as_ptr().addr() as u64, of.len() as u64);
-    let (name, other) = match other {
-        Other::Itself => ("parameter", None),
-        Other::Parameters(from) => ("target", Some(span("parameter", from))),
-        Other::Nothing => ("estimate", None),
-        Other::Squares(squares) => {
-            let (address, length) = (squares.as_ptr().addr() as u64, squares.len() as u64);
-            ("estimate", Some(Span::written::<P>("sum of squares", position, address, length)))
-        }
-    };
-    [Some(Span::written::<Q>(name, position, to.as_ptr().addr() as u64, to.len() as u64)), other]
-}
-
 impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CpuSums {
     fn sum(
         &mut self,
@@ -79,11 +72,14 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CpuSums {
         beside: Beside<'_, '_, P>,
         to: &mut [ViewMut<'_, Q>],
     ) -> Result<()> {
-        let factors = if let Beside::Squares(factors, _) = &beside { *factors } else { &[] };
+        let (kind, factors) = (beside.kind(), beside.factors());
         let others = others(beside, to.len());
         let written: Vec<&mut [Q]> = to.iter_mut().map(host_mut).collect();
-        let arguments = written.iter().zip(&others).enumerate();
-        check_spans(arguments.flat_map(|(k, (to, other))| spans(k, to, other)).flatten().collect())?;
+        let addresses = written.iter().zip(&others).map(|(to, other)| {
+            let to = to.as_ptr().addr() as u64;
+            [other.address().unwrap_or(to), to]
+        });
+        check_memory::<P, Q>(&self.slots, &addresses.collect::<Vec<_>>(), kind)?;
 
         let (cpu, distribution) = (self.cpu, self.distribution);
         let elements: u64 = self.slots.iter().map(|slot| slot.length).sum();

@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use cudarc::driver::{CudaFunction, CudaSlice, DeviceRepr, PushKernelArg, SyncOnDrop};
 
-use crate::backend::{CHUNK, Slot, Span, check_spans};
+use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::{own, read, written};
 use crate::cuda::chunks::{chunks_of, count_chunks};
 use crate::cuda::transfer::{Table, not_capturing, uploaded};
@@ -12,7 +12,7 @@ use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Element, Real};
 use crate::error::Result;
-use crate::es::{Beside, Distribution, Rounding, SumsBackend, Term};
+use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::ViewMut;
 
 /// Terms that travel with a launch.
@@ -91,7 +91,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         if self.tables.as_ref().is_some_and(|tables| tables.bound == bound && tables.kind == kind) {
             return Ok(());
         }
-        check::<P, Q>(&self.slots, &bound, kind)?;
+        check_memory::<P, Q>(&self.slots, &bound, kind)?;
         not_capturing(&self.cuda, "the addresses of tensors have changed")?;
         let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
         for (position, (slot, &[other, to])) in self.slots.iter().zip(&bound).enumerate() {
@@ -138,34 +138,6 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
     }
 }
 
-/// What stands beside a sum: [`Beside`] without its contents.
-#[derive(Clone, Copy, PartialEq)]
-enum Kind {
-    Itself,
-    Parameters,
-    Nothing,
-    Squares,
-}
-
-/// Looks for memory that is not aligned, and for memory that is written and used otherwise.
-fn check<P: Element, Q: Element>(slots: &[Slot], bound: &[[u64; 2]], kind: Kind) -> Result<()> {
-    let mut spans = Vec::with_capacity(2 * slots.len());
-    for (position, (slot, &[other, to])) in slots.iter().zip(bound).enumerate() {
-        let name = match kind {
-            Kind::Itself => "parameter",
-            Kind::Parameters => "target",
-            Kind::Nothing | Kind::Squares => "estimate",
-        };
-        spans.push(Span::written::<Q>(name, position, to, slot.length));
-        match kind {
-            Kind::Itself | Kind::Nothing => {}
-            Kind::Parameters => spans.push(Span::read::<P>("parameter", position, other, slot.length)),
-            Kind::Squares => spans.push(Span::written::<P>("sum of squares", position, other, slot.length)),
-        }
-    }
-    check_spans(spans)
-}
-
 impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q> {
     fn sum(
         &mut self,
@@ -175,13 +147,8 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         to: &mut [ViewMut<'_, Q>],
     ) -> Result<()> {
         let cuda = self.cuda.clone();
-        let (kind, factors) = match &beside {
-            Beside::Itself => (Kind::Itself, &[][..]),
-            Beside::Parameters(_) => (Kind::Parameters, &[][..]),
-            Beside::Nothing => (Kind::Nothing, &[][..]),
-            Beside::Squares(factors, _) => (Kind::Squares, *factors),
-        };
-        let (few, many) = self.bind_terms(terms, factors)?;
+        let kind = beside.kind();
+        let (few, many) = self.bind_terms(terms, beside.factors())?;
         let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
         let others: Vec<u64> = match &mut beside {
             Beside::Itself | Beside::Nothing => Vec::new(),
@@ -206,7 +173,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         let mut launch = cuda.stream().launch_builder(&kernel.function);
         launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few).arg(&seed).arg(&step);
         // SAFETY: the contract of `perturb_<distribution>_<from>_<to>` in src/cuda/mod.rs. The caller has checked lengths and
-        // devices, `check` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the
+        // devices, `check_memory` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the
         // launch is enqueued; `bind_terms` wrote as many terms as there are, into the one place or the other.
         let launched = unsafe { launch.launch(blocks_of_threads(blocks)) };
         cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks))
