@@ -8,7 +8,7 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, Target, Term};
+use gradus::es::{Distribution, Estimator, LowRank, Matrix, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -131,6 +131,39 @@ fn estimates(squares: bool) {
 fn an_estimate_is_only_written() {
     estimates(false);
     estimates(true);
+}
+
+/// A noise of low rank reads no factor: a matrix is read once, if it is, and written once, in one launch.
+#[test]
+fn a_matrix_moves_once() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let (rows, columns) = (128, 512);
+    let elements = rows * columns;
+    let mut noise = LowRank::<bf16>::new(&device, Distribution::Normal, 2, &[Matrix::new(rows, columns)]).unwrap();
+    let mut weights = Buffer::<bf16>::zeros(&device, elements).unwrap();
+    for count in [1, 8, 40] {
+        for is_alone in [false, true] {
+            let mut call = || match is_alone {
+                false => noise.apply(&terms(count), &mut [weights.view_mut()]).unwrap(),
+                true => noise.estimate(&terms(count), &mut [weights.view_mut()]).unwrap(),
+            };
+            call();
+            alone.driver.reset();
+            call();
+            let report = alone.driver.report();
+            let counters = &report.kernels["low_rank_bf16_bf16"];
+            let (tiles, matrix) = (2 * 4, if is_alone { 0 } else { 2 * elements as u64 });
+            // What a thread reads of the tables, and what a block reads of the table of normals; many terms lie in memory.
+            let most = matrix + tiles * (THREADS * (12 + 56) + 8192) + if count > 8 { 1 << 24 } else { 0 };
+            let read = counters.global_read.bytes;
+            assert!((matrix..=most).contains(&read), "{count} terms: {read} bytes read, of {matrix} to {most}");
+            assert_eq!(counters.global_written.bytes, 2 * elements as u64);
+            assert_eq!(counters.global_written.sectors, 2 * elements as u64 / 32);
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+        }
+    }
 }
 
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the

@@ -142,8 +142,14 @@ fn the_counter_is_laid_out_as_written() {
         [0x1234_5678, 0xabcd_e86a, 0x1234_5678, 0x8765_4321]
     );
     assert_eq!(key(0x0123_4567_89ab_cdef), [0x89ab_cdef, 0x0123_4567]);
-    let named = [Purpose::PARAMETER_ROUNDING, Purpose::STATE_ROUNDING, Purpose::GRADIENT_NOISE, Purpose::PERTURBATION];
-    assert_eq!(named, [0, 1, 2, 3].map(|number| Purpose::new(number).unwrap()));
+    let named = [
+        Purpose::PARAMETER_ROUNDING,
+        Purpose::STATE_ROUNDING,
+        Purpose::GRADIENT_NOISE,
+        Purpose::PERTURBATION,
+        Purpose::FACTORS,
+    ];
+    assert_eq!(named, [0, 1, 2, 3, 4].map(|number| Purpose::new(number).unwrap()));
 }
 
 #[test]

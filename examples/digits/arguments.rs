@@ -15,6 +15,7 @@ pub const ALL: &str = "all";
 /// Settings that suit this task better than the rule's own defaults, by optimizer.
 const TUNED: &[(&str, &[(&str, f64)])] = &[
     ("acprop", &[("lr", 3e-3)]),
+    ("eggroll", &[("lr", 0.005)]),
     ("es", &[("lr", 0.005)]),
     ("foof", &[("lr", 0.1), ("momentum", 0.9), ("damping", 0.1)]),
     ("kfac", &[("lr", 0.2), ("damping", 0.1)]),
@@ -32,7 +33,7 @@ const TUNED: &[(&str, &[(&str, f64)])] = &[
 /// Trains a small network on 1500 images of handwritten digits and tests it on 297 others.
 #[derive(Parser)]
 pub struct Arguments {
-    /// Optimizer, by the name of its rule, kfac, foof, es or mezo; an unknown name lists the known ones, and all compares every one
+    /// Optimizer, by the name of its rule, kfac, foof, es, eggroll or mezo; an unknown name lists the known ones, and all compares every one
     #[arg(long, value_name = "NAME", default_value = "adamw")]
     pub optimizer: String,
 

@@ -1,16 +1,16 @@
-//! Evolution strategies and MeZO: the gradient is estimated from losses at perturbed parameters, and any rule steps with it.
+//! Evolution strategies, with dense noise or of low rank, and MeZO: the gradient is estimated from losses at perturbed parameters, and any rule steps with it.
 
-use gradus::es::{Distribution, Estimator, Pairs, Perturbation, Shaping, Term, Weighting};
-use gradus::optim::Tensor;
+use gradus::es::{Pairs, Shaping, Term, Weighting};
 use gradus::rules::{AnyRule, Value, by_name};
-use gradus::{Buffer, Device, Result, ViewMut};
+use gradus::{Buffer, Device, Result};
 
 use crate::data::Digit;
 use crate::network::Network;
+use crate::noise::Noise;
 use crate::training::read;
 
 /// The methods, by the names they are asked for, each with the rule that steps.
-pub const NAMES: [(&str, &str); 2] = [("es", "adamw"), ("mezo", "sgd")];
+pub const NAMES: [(&str, &str); 3] = [("es", "adamw"), ("eggroll", "adamw"), ("mezo", "sgd")];
 
 /// What a gradient is estimated from.
 #[derive(Clone, Copy)]
@@ -23,6 +23,8 @@ pub struct EvolutionSettings {
     by_rank: bool,
     /// Whether the parameters themselves are perturbed, and restored, and no copy of them.
     in_place: bool,
+    /// The rank of the noise of weights; `None`: it is dense.
+    rank: Option<usize>,
 }
 
 impl EvolutionSettings {
@@ -34,21 +36,30 @@ impl EvolutionSettings {
 
 /// The settings of a method, and the rule that steps with its estimates. `None`: there is no such method.
 ///
-/// Errors: a setting that neither has.
+/// Errors: a setting that neither has; dense noise has no rank.
 pub fn method(
     name: &str,
     settings: &[(&str, Value)],
 ) -> std::result::Result<Option<(EvolutionSettings, AnyRule)>, String> {
     let Some((_, rule)) = NAMES.iter().find(|(method, _)| *method == name) else { return Ok(None) };
     let mut method = match name {
-        "es" => EvolutionSettings { sigma: 0.02, pairs: 16, by_rank: true, in_place: false },
-        _ => EvolutionSettings { sigma: 1e-3, pairs: 1, by_rank: false, in_place: true },
+        "mezo" => EvolutionSettings { sigma: 1e-3, pairs: 1, by_rank: false, in_place: true, rank: None },
+        _ => EvolutionSettings {
+            sigma: 0.02,
+            pairs: 16,
+            by_rank: true,
+            in_place: false,
+            rank: (name == "eggroll").then_some(1),
+        },
     };
     let mut of_rule = Vec::new();
     for (key, value) in settings {
         match (*key, value) {
             ("sigma", Value::Number(sigma)) if *sigma > 0.0 => method.sigma = *sigma,
             ("pairs", Value::Number(pairs)) if *pairs >= 1.0 => method.pairs = *pairs as usize,
+            ("rank", Value::Number(rank)) if method.rank.is_some() && *rank >= 1.0 => {
+                method.rank = Some(*rank as usize)
+            }
             ("sigma" | "pairs", _) => {
                 return Err(format!("{name}: {key} is a positive number, and of pairs one at least"));
             }
@@ -56,7 +67,10 @@ pub fn method(
         }
     }
     let rule = by_name(rule, &of_rule);
-    rule.map(|rule| Some((method, rule))).map_err(|error| format!("{error}; of {name} itself: sigma, pairs"))
+    rule.map(|rule| Some((method, rule))).map_err(|error| {
+        let rank = if method.rank.is_some() { ", rank" } else { "" };
+        format!("{error}; of {name} itself: sigma, pairs{rank}")
+    })
 }
 
 /// Estimates gradients.
@@ -64,8 +78,7 @@ pub struct Evolution {
     settings: EvolutionSettings,
     seed: u64,
     steps: u64,
-    perturbation: Perturbation<f32>,
-    estimator: Estimator<f32>,
+    noise: Noise,
     /// Perturbed parameters on the device, and on the host.
     copies: [Buffer<f32>; 4],
     perturbed: Network,
@@ -79,13 +92,11 @@ impl Evolution {
         copies: [Buffer<f32>; 4],
         seed: u64,
     ) -> Result<Self> {
-        let tensors = network.tensors().map(|tensor| Tensor::new(tensor.len()));
         Ok(Self {
             settings,
             seed,
             steps: 0,
-            perturbation: Perturbation::new(device, Distribution::Normal, &tensors)?,
-            estimator: Estimator::new(device, Distribution::Normal, &tensors)?,
+            noise: Noise::new(device, network, settings.rank)?,
             copies,
             perturbed: network.clone(),
         })
@@ -105,7 +116,7 @@ impl Evolution {
             losses.push(self.losses(pairs.members(pair), parameters, batch)?);
         }
         let weighting = if by_rank { Weighting::Shaped(Shaping::CentredRanks) } else { Weighting::Differences };
-        self.estimator.write(&pairs.terms(&losses, weighting)?, &mut views_mut(gradients))?;
+        self.noise.estimate(&pairs.terms(&losses, weighting)?, gradients)?;
         self.steps += 1;
         Ok(())
     }
@@ -121,12 +132,11 @@ impl Evolution {
             let across = Term { coefficient: 2.0 * below.coefficient, ..below };
             let loss_above = self.loss_at(above, parameters, batch)?;
             let loss_below = self.loss_at(across, parameters, batch)?;
-            self.perturbation.apply(&[above], &mut views_mut(parameters))?;
+            self.noise.apply(above, parameters)?;
             return Ok([loss_above, loss_below]);
         }
         let mut of_copy = |term: Term| -> Result<f64> {
-            let from = parameters.each_ref().map(|buffer| buffer.view());
-            self.perturbation.write(&[term], &from, &mut views_mut(&mut self.copies))?;
+            self.noise.write(term, parameters, &mut self.copies)?;
             read(&self.copies, &mut self.perturbed)?;
             Ok(self.perturbed.loss(batch).into())
         };
@@ -135,12 +145,8 @@ impl Evolution {
 
     /// Moves the parameters themselves by a noise, and tells the loss there.
     fn loss_at(&mut self, term: Term, parameters: &mut [Buffer<f32>; 4], batch: &[&Digit]) -> Result<f64> {
-        self.perturbation.apply(&[term], &mut views_mut(parameters))?;
+        self.noise.apply(term, parameters)?;
         read(parameters, &mut self.perturbed)?;
         Ok(self.perturbed.loss(batch).into())
     }
-}
-
-fn views_mut(buffers: &mut [Buffer<f32>; 4]) -> [ViewMut<'_, f32>; 4] {
-    buffers.each_mut().map(|buffer| buffer.view_mut())
 }

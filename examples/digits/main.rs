@@ -12,6 +12,7 @@ mod data;
 mod evolution;
 mod kronecker;
 mod network;
+mod noise;
 mod report;
 mod second;
 mod training;

@@ -133,6 +133,16 @@
 //! | (1 block a job, of 32 to | tolerance, sweeps | f64, u32 | | |
 //! | 512 threads; dynamic | workspace (the second only) | n·v `T` from the row's place in it on, disjoint | 16 | read, written |
 //! | shared memory) | reports | m rows of 24 bytes | 8 | written |
+//! | `low_rank_<from>_<to>` | tiles | rows of 16 bytes, one a launch's block | 4 | read |
+//! | (1 block a tile) | matrix table | a row of 56 bytes for every matrix that a tile names | 8 | read |
+//! | | terms | null, or `count` of 24 bytes, of 32 for f64 | 8 | read |
+//! | | count, few | u32, 8 terms | | |
+//! | | rank, distribution | u32: 1 to 64; u32 | | |
+//!
+//! A row of the matrix table of `low_rank` names `to` \[rows×columns\], which is written, and `from`, which is as large and is read
+//! unless its address is 0. They overlap nothing, but may be the same where both have one type. A row claims packs of 4 only
+//! where the address, counted in elements, the columns and the first column are multiples of 4. No two tiles have a part of a
+//! matrix in common.
 //!
 //! A row of the tensor table of `perturb` and `estimate` names two arrays of as many elements as its chunks reach: `to`, which is
 //! written, and `other`, which `perturb` reads, `estimate_<distribution>_squares` writes and `estimate_<distribution>` leaves alone.

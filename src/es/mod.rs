@@ -2,7 +2,7 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
+//! model in one launch, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members.
 //!
@@ -31,6 +31,7 @@
 
 mod estimate;
 mod log;
+mod low_rank;
 mod pairs;
 mod perturb;
 mod shape;
@@ -40,13 +41,15 @@ mod unroll;
 
 pub use estimate::Estimator;
 pub use log::{Header, Log};
+#[cfg(feature = "cuda")]
+pub(crate) use low_rank::SIDE_SHIFT;
+pub(crate) use low_rank::{FactoredTerm, LowRankBackend, Shard, Side, Source, element};
+pub use low_rank::{LowRank, Matrix};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
-#[cfg(feature = "cuda")]
-pub(crate) use sums::Kind;
-pub(crate) use sums::{Beside, SumsBackend, check_memory};
+pub(crate) use sums::{Beside, Kind, SumsBackend, check_memory};
 pub use term::Term;
 pub use unroll::{InnerStep, Unroll, UnrolledEs};
 

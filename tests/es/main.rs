@@ -8,6 +8,7 @@ mod errors;
 mod estimate;
 mod expected;
 mod log;
+mod low_rank;
 mod model;
 mod pairs;
 mod perturb;

@@ -1,7 +1,9 @@
 //! Evolution strategies on the CPU.
 
+mod low_rank;
 mod shape;
 mod sums;
 
+pub(crate) use low_rank::CpuLowRank;
 pub(crate) use shape::CpuShape;
 pub(crate) use sums::CpuSums;

@@ -2,28 +2,20 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, CudaSlice, DeviceRepr, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg, SyncOnDrop};
 
 use crate::backend::{CHUNK, Slot};
-use crate::cuda::address::{own, read, written};
+use crate::cuda::address::{read, written};
 use crate::cuda::chunks::{chunks_of, count_chunks};
-use crate::cuda::transfer::{Table, not_capturing, uploaded};
+use crate::cuda::es::terms::{FEW, Few, TERM, Terms};
+use crate::cuda::transfer::{not_capturing, uploaded};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
-use crate::element::{Dtype, Element, Real};
+use crate::element::{Dtype, Element};
 use crate::error::Result;
 use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::ViewMut;
 
-/// Terms that travel with a launch.
-const FEW: usize = 8;
-/// Words of a term: the seed, counter words 1 and 3, the bits of the coefficient and of the square's, which share a word if
-/// both have 32.
-const fn term_words<T: Real>() -> usize {
-    2 + size_of::<T>() / 4
-}
-/// The most of them.
-const TERM: usize = term_words::<f64>();
 /// Elements of a pack, and the flag of a row whose arrays and noise have packs of so many that begin together.
 const PACKED: [(u64, u64); 2] = [(4, 1), (8, 2)];
 
@@ -35,8 +27,7 @@ pub(crate) struct CudaSums<P: Element, Q: Element> {
     other: Option<Kernel>,
     slots: Vec<Slot>,
     tables: Option<Tables>,
-    /// The terms of the last call that had many.
-    many: Option<Table>,
+    terms: Terms,
     types: PhantomData<(P, Q)>,
 }
 
@@ -53,14 +44,6 @@ struct Tables {
     chunks: CudaSlice<u64>,
     chunk_count: usize,
 }
-
-/// Terms as a parameter of a kernel, which takes [`FEW`] of its arithmetic type: the others are behind what it reads.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Few([u64; FEW * TERM]);
-
-// SAFETY: words that are copied as they are.
-unsafe impl DeviceRepr for Few {}
 
 impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
     /// Sums that are added to parameters.
@@ -83,7 +66,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
             Ok(Kernel { function: modules::function(cuda, &module, &name)?, name })
         };
         let (usual, other) = (kernel(usual)?, other.map(kernel).transpose()?);
-        Ok(Self { cuda: cuda.clone(), usual, other, slots, tables: None, many: None, types: PhantomData })
+        Ok(Self { cuda: cuda.clone(), usual, other, slots, tables: None, terms: Terms::default(), types: PhantomData })
     }
 
     /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where it is written.
@@ -122,19 +105,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
                 }
             }
         }
-        if terms.len() <= FEW {
-            words.resize(TERM * FEW, 0);
-            return Ok((Few(std::array::from_fn(|k| words[k])), 0));
-        }
-        let table = match &mut self.many {
-            Some(table) if table.memory.len() >= words.len() => table,
-            many => {
-                not_capturing(&self.cuda, "there are more terms than before")?;
-                many.insert(Table::new(&self.cuda, words.len().next_power_of_two())?)
-            }
-        };
-        table.hold(&self.cuda, words, "the terms have changed")?;
-        Ok((Few([0; FEW * TERM]), own(&self.cuda, &table.memory)))
+        self.terms.bind(&self.cuda, words, terms.len())
     }
 }
 
