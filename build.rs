@@ -40,6 +40,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
     ("low_rank", "es/low_rank.cu"),
+    ("low_rank_multiply", "es/low_rank_multiply.cu"),
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),

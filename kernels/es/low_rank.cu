@@ -4,31 +4,12 @@
 // A block takes a tile of a matrix. It draws the columns of the factors that the tile needs, INNER of them at a time, into
 // shared memory, and adds their products to what each thread holds of the tile: a number that is drawn serves a whole row or
 // column of the tile.
-#include "core/pack.cuh"
-#include "es/draws.cuh"
+#include "es/low_rank.cuh"
 
 constexpr uint32_t TILE_ROWS = 64, TILE_COLUMNS = 128;
-constexpr uint32_t INNER = 16;     // columns of factors in shared memory
-constexpr uint32_t FEW = 8;        // terms that travel with the launch
-constexpr uint32_t SIDE_SHIFT = 33;  // rows of a factor are below 2^33
+constexpr uint32_t INNER = 16;  // columns of factors in shared memory
 
 extern "C" __device__ const uint32_t low_rank_layout[5] = {TILE_ROWS, TILE_COLUMNS, THREADS, FEW, SIDE_SHIFT};
-
-constexpr uint32_t NORMAL = 0, RADEMACHER = 1;  // else uniform
-
-// One noise of the sum, A B'.
-template <class Real> struct alignas(8) FactoredTerm {
-    uint64_t seed;
-    uint32_t field, step;  // counter words 1, of element 0, and 3, those of A
-    uint32_t right_step;   // counter word 3 of B
-    Real coefficient;      // that of A B', the root of the rank in it
-};
-
-template <class Real> struct FewFactored {
-    FactoredTerm<Real> term[FEW];
-};
-
-static_assert(sizeof(FactoredTerm<f32>) == 24 && sizeof(FactoredTerm<f64>) == 32);
 
 // Flags: packs of four elements of a row begin at packs of memory.
 constexpr uint32_t PACKED_FROM = 1, PACKED_TO = 2;
@@ -46,23 +27,6 @@ struct Tile {
 };
 
 static_assert(sizeof(Factored) == 56 && sizeof(Tile) == 16);
-
-// The numbers of four neighbouring elements from `element` on, which 4 divides.
-__device__ inline void draw(
-    uint32_t distribution, const Normal& normal, const Address& address, uint64_t element, float (&number)[4]
-) {
-    const bool is_sign = distribution == RADEMACHER;
-    const Words words = address.words(is_sign ? element / 128 : element / 4);
-    const uint32_t low = element & 32 ? words.word[1] : words.word[0];
-    const uint32_t high = element & 32 ? words.word[3] : words.word[2];
-    const uint32_t signs = (element & 64 ? high : low) >> element % 32;
-    #pragma unroll
-    for (int i = 0; i < 4; i++) {
-        const float sign = __uint_as_float(0x3f800000 | signs >> i << 31);
-        const float spread = distribution == NORMAL ? normal(words.word[i]) : Uniform()(words.word[i]);
-        number[i] = is_sign ? sign : spread;
-    }
-}
 
 // nvcc merges the store of a Pack with those of single elements and takes it apart, but not this one.
 template <class Q> __device__ void store_whole(Q* to, const Pack<Q, 4>& pack) {
@@ -144,10 +108,9 @@ __device__ void low_rank(
             const FactoredTerm<Real>& term = terms[(begin + q) / rank];
             const bool is_right = i % FOURS >= TILE_ROWS / 4;
             const uint32_t behind = i % FOURS * 4 - (is_right ? TILE_ROWS : 0);
-            const uint64_t element = uint64_t(2 * k + is_right) << SIDE_SHIFT | ((is_right ? place.column : place.row) + behind);
-            const Address address = {{term.field, matrix.id, is_right ? term.right_step : term.step}, term.seed};
+            const uint64_t row = (is_right ? place.column : place.row) + behind;
             float number[4];
-            draw(distribution, normal, address, element, number);
+            draw(distribution, normal, term, matrix.id, is_right, k, row, number);
             const Real a = is_right ? Real(1) : term.coefficient;
             Real* const to = (is_right ? right[q] : left[q]) + behind;
             #pragma unroll

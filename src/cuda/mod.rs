@@ -138,6 +138,12 @@
 //! | | terms | null, or `count` of 24 bytes, of 32 for f64 | 8 | read |
 //! | | count, few | u32, 8 terms | | |
 //! | | rank, distribution | u32: 1 to 64; u32 | | |
+//! | `low_rank_multiply_<type>` | product | 64 bytes, by value | | |
+//! | (16 rows of a term a | terms, few | null, or a term for every one that the blocks reach; 8 terms | 8 | read |
+//! | block) | rank, distribution | as above | | |
+//!
+//! The product of `low_rank_multiply` names `x` \[terms·rows×inner\], which is read, and `y` \[terms·rows×outer\], which is read
+//! and written and overlaps nothing.
 //!
 //! A row of the matrix table of `low_rank` names `to` \[rows×columns\], which is written, and `from`, which is as large and is read
 //! unless its address is 0. They overlap nothing, but may be the same where both have one type. A row claims packs of 4 only

@@ -1,6 +1,6 @@
 use super::perturb::Target;
 use super::{Kind, Term};
-use crate::backend::Slot;
+use crate::backend::{Slot, Span, check_spans};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
@@ -12,7 +12,7 @@ use crate::optim::check::{count, length, same_place_as};
 use crate::rng::{Address, Distribution, Purpose};
 
 /// The greatest rank.
-const MOST_RANK: usize = 64;
+pub(crate) const MOST_RANK: usize = 64;
 /// Rows and columns of a whole matrix are below 2 to this.
 pub(crate) const SIDE_SHIFT: u32 = 33;
 
@@ -74,12 +74,18 @@ impl Shard {
 }
 
 /// One of the two factors of a noise.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) enum Side {
     /// A, with a row for every row of the matrix.
     Left,
     /// B, with a row for every column of the matrix.
     Right,
+}
+
+impl Side {
+    pub(crate) fn other(self) -> Self {
+        if self == Self::Left { Self::Right } else { Self::Left }
+    }
 }
 
 /// A noise of low rank as the backends take it: its addresses but for the matrix, and the coefficient of `A·Bᵀ`.
@@ -263,6 +269,59 @@ impl<P: Target<P>> LowRank<P, P> {
     }
 }
 
+/// Products with noises, for evaluations that leave the matrices as they are.
+impl<P: Target<P>> LowRank<P, P> {
+    /// `y += aⱼ·x·Eⱼ` for a matrix by its position in the list, without the matrix `Eⱼ`: the j-th of as many equal groups of rows as
+    /// there are terms belongs to the j-th term; `x` is `[(terms·n)×rows]`, `y` `[(terms·n)×columns]`, row-major.
+    ///
+    /// With the coefficient σ it makes products `x·W` of those with the members' matrices, `x·(W + σE)`. A row of `x` is
+    /// multiplied by each column of A in f32 (f64 for f64), in 128 partial sums by `fma`, which are then added by halves; then
+    /// `y = fma(a·B, sum, y)` column by column, and y is rounded once. A shard that holds a part of the rows adds its part of the
+    /// sum. One launch on CUDA, which reads x once for each column of A.
+    ///
+    /// Errors: no such matrix; lengths or devices that do not fit; memory that overlaps or is not aligned; a coefficient that is
+    /// not finite; a pair of 2²⁰ or more; terms that are stale during a graph capture; the driver refuses.
+    pub fn multiply(&mut self, matrix: usize, terms: &[Term], x: &View<'_, P>, y: &mut ViewMut<'_, P>) -> Result<()> {
+        self.multiply_by(Side::Left, matrix, terms, x, y)
+    }
+
+    /// `y += aⱼ·x·Eⱼᵀ`, where `x` is `[(terms·n)×columns]` and `y` `[(terms·n)×rows]`: for matrices with a row for every output, and
+    /// for passes backwards. Otherwise as [`multiply`](Self::multiply).
+    pub fn multiply_transposed(
+        &mut self,
+        matrix: usize,
+        terms: &[Term],
+        x: &View<'_, P>,
+        y: &mut ViewMut<'_, P>,
+    ) -> Result<()> {
+        self.multiply_by(Side::Right, matrix, terms, x, y)
+    }
+
+    fn multiply_by(
+        &mut self,
+        inner_side: Side,
+        matrix: usize,
+        terms: &[Term],
+        x: &View<'_, P>,
+        y: &mut ViewMut<'_, P>,
+    ) -> Result<()> {
+        let Some(shard) = self.shards.get(matrix) else {
+            let message = format!("there is no matrix {matrix} among {}", self.shards.len());
+            return Err(Error::setting("low-rank noise", message));
+        };
+        let count = terms.len() as u64;
+        let of = Multiplication::of(shard, inner_side, 0);
+        let rows = (x.len() as u64).checked_div(count * of.inner).unwrap_or(0);
+        let of = Multiplication { rows, ..of };
+        let groups = || format!("{rows} rows for each of {count} terms");
+        length(x.len(), count * rows * of.inner, || ("x".to_owned(), groups()))?;
+        length(y.len(), count * rows * of.outer, || ("y".to_owned(), groups()))?;
+        same_place_as("the plan", || "x".to_owned(), x.place(), self.place)?;
+        same_place_as("the plan", || "y".to_owned(), y.place(), self.place)?;
+        self.backend.multiply(&self.factored(terms)?, &of, x, y)
+    }
+}
+
 /// Errors: what a plan cannot have beside the shards before it.
 fn check_shard(shard: &Shard, before: &[Shard], position: usize) -> Result<()> {
     Address::new(Purpose::FACTORS, 0, shard.id, 0)?;
@@ -289,6 +348,42 @@ fn check_shard(shard: &Shard, before: &[Shard], position: usize) -> Result<()> {
     }
 }
 
+/// Rows that are multiplied by noises of a matrix: `[terms·rows×inner]` to `[terms·rows×outer]`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Multiplication {
+    pub(crate) id: u64,
+    /// Those of each term.
+    pub(crate) rows: u64,
+    /// The rows of the factor that is multiplied first, and of the other.
+    pub(crate) inner: u64,
+    pub(crate) outer: u64,
+    /// Where these begin in the whole matrix.
+    pub(crate) first_inner: u64,
+    pub(crate) first_outer: u64,
+    pub(crate) inner_side: Side,
+}
+
+impl Multiplication {
+    /// Rows by the matrix, the inner side being `Left`, or by its transpose.
+    fn of(shard: &Shard, inner_side: Side, rows: u64) -> Self {
+        let Shard { id, rows: height, columns, first_row, first_column } = *shard;
+        let [(inner, first_inner), (outer, first_outer)] = match inner_side {
+            Side::Left => [(height, first_row), (columns, first_column)],
+            Side::Right => [(columns, first_column), (height, first_row)],
+        };
+        Self { id, rows, inner, outer, first_inner, first_outer, inner_side }
+    }
+}
+
+/// Looks for memory that is not aligned, or that is written and read.
+pub(crate) fn check_multiplication<P: Element>(of: &Multiplication, terms: usize, x: u64, y: u64) -> Result<()> {
+    let rows = terms as u64 * of.rows;
+    check_spans(vec![
+        Span::read::<P>("factor", 0, x, rows * of.inner),
+        Span::written::<P>("product", 0, y, rows * of.outer),
+    ])
+}
+
 /// What a sum is added to.
 pub(crate) enum Source<'a, 'v, P: Element> {
     /// What is written; then `P` is `Q`.
@@ -312,4 +407,13 @@ impl<P: Element> Source<'_, '_, P> {
 pub(crate) trait LowRankBackend<P: Element, Q: Element>: Send {
     /// Sums the terms, matrix by matrix.
     fn sum(&mut self, terms: &[FactoredTerm], source: Source<'_, '_, P>, to: &mut [ViewMut<'_, Q>]) -> Result<()>;
+
+    /// Adds products of rows and noises.
+    fn multiply(
+        &mut self,
+        terms: &[FactoredTerm],
+        of: &Multiplication,
+        x: &View<'_, P>,
+        y: &mut ViewMut<'_, P>,
+    ) -> Result<()>;
 }

@@ -41,10 +41,12 @@ mod unroll;
 
 pub use estimate::Estimator;
 pub use log::{Header, Log};
-#[cfg(feature = "cuda")]
-pub(crate) use low_rank::SIDE_SHIFT;
-pub(crate) use low_rank::{FactoredTerm, LowRankBackend, Shard, Side, Source, element};
+pub(crate) use low_rank::{
+    FactoredTerm, LowRankBackend, Multiplication, Shard, Side, Source, check_multiplication, element,
+};
 pub use low_rank::{LowRank, Matrix};
+#[cfg(feature = "cuda")]
+pub(crate) use low_rank::{MOST_RANK, SIDE_SHIFT};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};

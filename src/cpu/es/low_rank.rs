@@ -8,8 +8,8 @@ use crate::cpu::address::{host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
-use crate::es::{FactoredTerm, LowRankBackend, Shard, Side, Source, check_memory, element};
-use crate::memory::ViewMut;
+use crate::es::{FactoredTerm, LowRankBackend, Multiplication, Shard, Side, Source, check_memory, element};
+use crate::memory::{View, ViewMut};
 use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Signs, Uniforms, key};
 
 /// Rows and columns of a tile: what is drawn for it serves them all.
@@ -20,9 +20,9 @@ const INNER: usize = 16;
 
 /// Matrices in ordinary memory.
 pub(crate) struct CpuLowRank {
-    cpu: Cpu,
-    distribution: Distribution,
-    rank: usize,
+    pub(super) cpu: Cpu,
+    pub(super) distribution: Distribution,
+    pub(super) rank: usize,
     shards: Vec<Shard>,
 }
 
@@ -85,6 +85,16 @@ impl<P: Element<Real = Q::Real>, Q: Element> LowRankBackend<P, Q> for CpuLowRank
         } else {
             tiles.into_par_iter().map_init(Scratch::default, one).collect()
         }
+    }
+
+    fn multiply(
+        &mut self,
+        terms: &[FactoredTerm],
+        of: &Multiplication,
+        x: &View<'_, P>,
+        y: &mut ViewMut<'_, P>,
+    ) -> Result<()> {
+        self.add_products(terms, of, x, y)
     }
 }
 

@@ -1,6 +1,7 @@
 //! Evolution strategies on the CPU.
 
 mod low_rank;
+mod multiply;
 mod shape;
 mod sums;
 
