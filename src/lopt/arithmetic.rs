@@ -92,11 +92,10 @@ pub(crate) fn column_factor<T: Real>(v: T) -> T {
     rsqrt(at_least(v, 1e-9))
 }
 
-/// The features that do not ask whether second moments are factored, of the new accumulators.
+/// Feature 9, of the new square.
 #[inline(always)]
-pub(crate) fn common<T: Real>(g: T, p: T, m: [T; 3], v: T) -> [T; 10] {
-    let r = rsqrt(v + real::<T>(1e-6));
-    [g, p, m[0], m[1], m[2], v, m[0] * r, m[1] * r, m[2] * r, r]
+pub(crate) fn adam_factor<T: Real>(v: T) -> T {
+    rsqrt(v + real::<T>(1e-6))
 }
 
 /// A gradient or momentum as Adafactor scales it.

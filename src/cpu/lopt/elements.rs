@@ -4,13 +4,13 @@ use pulp::{Simd, WithSimd};
 use rayon::prelude::*;
 
 use super::moments::lanes_of_32;
-use super::perceptron::{BATCH, Column, Folded};
+use super::perceptron::{BATCH, Column, Folded, Said};
 use super::walk::Walk;
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::lopt::Form;
 use crate::lopt::arithmetic::{
-    FEATURES, Scalars, averaged, common, inverse, scaled, squared, stepped, stepped_by_star, tree, unfactored,
+    FEATURES, Scalars, adam_factor, averaged, inverse, scaled, squared, stepped, stepped_by_star, tree, unfactored,
 };
 use crate::lopt::shape::{CHUNK, Factored, LANES};
 
@@ -56,39 +56,59 @@ impl<T: Real> Part<'_, T> {
         };
         let (count, p, g) = (p.len(), load(p), load(g));
         let scalars = self.scalars;
+        // Column by column: each loop vectorises.
+        (x[0], x[1]) = (g, p);
         for i in 0..BATCH {
-            let mut m = [zero[0]; 3];
-            for k in 0..3 {
-                m[k] = averaged(scalars.momentum[k], moments[k][i], g[i]);
-                moments[k][i] = m[k];
+            moments[3][i] = averaged(scalars.rms, moments[3][i], g[i] * g[i]);
+        }
+        x[5] = moments[3];
+        let r = &mut x[9];
+        for i in 0..BATCH {
+            r[i] = adam_factor(moments[3][i]);
+        }
+        let r = *r;
+        for k in 0..3 {
+            let (m, share) = (&mut moments[k], scalars.momentum[k]);
+            for i in 0..BATCH {
+                m[i] = averaged(share, m[i], g[i]);
             }
-            let v = averaged(scalars.rms, moments[3][i], g[i] * g[i]);
-            moments[3][i] = v;
-            for (k, feature) in common(g[i], p[i], m, v).into_iter().enumerate() {
-                x[k][i] = feature;
+            x[2 + k] = *m;
+            let adam = &mut x[6 + k];
+            for i in 0..BATCH {
+                adam[i] = m[i] * r[i];
             }
         }
         if let (Some(tables), Some(walk)) = (&self.tables, walk) {
             let mut factors = [zero; 6];
             tables.gather(walk, count, x, &mut factors);
             for k in 0..3 {
+                let (row, column) = (&factors[k], &factors[3 + k]);
+                let of_gradient = &mut x[10 + k];
                 for i in 0..BATCH {
-                    x[10 + k][i] = scaled(g[i], factors[k][i], factors[3 + k][i]);
-                    x[25 + k][i] = scaled(moments[k][i], factors[k][i], factors[3 + k][i]);
+                    of_gradient[i] = scaled(g[i], row[i], column[i]);
+                }
+                let (m, of_momentum) = (&moments[k], &mut x[25 + k]);
+                for i in 0..BATCH {
+                    of_momentum[i] = scaled(m[i], row[i], column[i]);
                 }
             }
             return;
         }
         for k in 0..3 {
+            let m = moments[k];
+            let w = &mut moments[4 + k];
             for i in 0..BATCH {
-                let w = averaged(scalars.adafactor[k], moments[4 + k][i], squared(g[i]));
-                moments[4 + k][i] = w;
-                let [of_gradient, of_momentum] = unfactored(w);
-                x[10 + k][i] = g[i] * of_gradient;
-                (x[13 + k][i], x[16 + k][i]) = (w, w);
-                (x[19 + k][i], x[22 + k][i]) = (inverse(w), inverse(w));
-                x[25 + k][i] = moments[k][i] * of_momentum;
+                w[i] = averaged(scalars.adafactor[k], w[i], squared(g[i]));
             }
+            let ([mut of_gradient, mut root, mut of_momentum], w) = ([zero; 3], *w);
+            for i in 0..BATCH {
+                root[i] = inverse(w[i]);
+                let [gradient, momentum] = unfactored(w[i]);
+                of_gradient[i] = g[i] * gradient;
+                of_momentum[i] = m[i] * momentum;
+            }
+            (x[10 + k], x[25 + k]) = (of_gradient, of_momentum);
+            (x[13 + k], x[16 + k], x[19 + k], x[22 + k]) = (w, w, root, root);
         }
     }
 }
@@ -218,21 +238,24 @@ impl<P: Element> WithSimd for Apply<'_, P> {
     fn with_simd<S: Simd>(mut self, _: S) {
         let scalars = self.part.scalars;
         let mut x = [[P::Real::from_f64(0.0); BATCH]; FEATURES];
-        let mut walk = self.part.walk();
+        let (mut walk, mut said) = (self.part.walk(), Said::new());
         for (at, (p, g)) in (0..).step_by(BATCH).zip(self.p.chunks_mut(BATCH).zip(self.g.chunks(BATCH))) {
             let mut moments = batch(self.moments.iter().map(|array| &array[at..at + p.len()]));
             self.part.features(&mut walk, [&*p, g], &mut moments, &mut x);
             for (array, new) in self.moments.iter_mut().zip(&moments) {
                 array[at..at + p.len()].copy_from_slice(&new[..p.len()]);
             }
-            let [a, b, c, d] = self.folded.run(&x);
-            let mut new = [x[1][0]; BATCH];
-            match self.folded.form {
-                Form::SmallFc => (0..BATCH).for_each(|i| new[i] = stepped(scalars, x[1][i], [a[i], b[i]])),
-                Form::Star => (0..BATCH).for_each(|i| {
+            self.folded.run(&x, &mut said);
+            let (mut new, [a, b, c, d]) = (x[1], &said.outputs);
+            if self.folded.form == Form::Star {
+                for i in 0..BATCH {
                     let adam = [x[6][i], x[7][i], x[8][i]];
-                    new[i] = stepped_by_star(scalars, x[1][i], [a[i], b[i], c[i], d[i]], adam, x[9][i]);
-                }),
+                    new[i] = stepped_by_star(scalars, new[i], [a[i], b[i], c[i], d[i]], adam, x[9][i]);
+                }
+            } else {
+                for i in 0..BATCH {
+                    new[i] = stepped(scalars, new[i], [a[i], b[i]]);
+                }
             }
             p.iter_mut().zip(new).for_each(|(p, new)| *p = P::store(new));
         }

@@ -1,6 +1,7 @@
 //! The network, for a batch of elements.
 
 use crate::element::Real;
+use crate::fmath::select;
 use crate::lopt::arithmetic::{FEATURES, INPUTS, TIMES, relu};
 use crate::lopt::{Form, Network};
 
@@ -58,17 +59,29 @@ pub(super) struct Folded<T> {
     layers: [Layer<T>; 3],
 }
 
+/// What neurons say of a batch.
+pub(super) struct Said<T> {
+    first: [Column<T>; MOST],
+    second: [Column<T>; MOST],
+    pub(super) outputs: [Column<T>; NEURONS],
+}
+
+impl<T: Real> Said<T> {
+    #[inline(always)]
+    pub(super) fn new() -> Self {
+        let zero = [T::from_f64(0.0); BATCH];
+        Self { first: [zero; MOST], second: [zero; MOST], outputs: [zero; NEURONS] }
+    }
+}
+
 impl<T: Real> Folded<T> {
     /// The outputs for a batch.
     #[inline(always)]
-    pub(super) fn run(&self, features: &[Column<T>; FEATURES]) -> [Column<T>; NEURONS] {
+    pub(super) fn run(&self, features: &[Column<T>; FEATURES], said: &mut Said<T>) {
         let [first, second, third] = &self.layers;
-        let zero = [T::from_f64(0.0); BATCH];
-        let [mut y, mut z, mut outputs] = [[zero; MOST], [zero; MOST], [zero; MOST]];
-        first.run(features, &mut y, relu);
-        second.run(&y[..self.hidden], &mut z, relu);
-        third.run(&z[..self.hidden], &mut outputs, |x| x);
-        [outputs[0], outputs[1], outputs[2], outputs[3]]
+        first.run(features, &mut said.first, true);
+        second.run(&said.first[..self.hidden], &mut said.second, true);
+        third.run(&said.second[..self.hidden], &mut said.outputs, false);
     }
 }
 
@@ -91,21 +104,24 @@ impl<T: Real> Layer<T> {
     }
 
     #[inline(always)]
-    fn run(&self, x: &[Column<T>], y: &mut [Column<T>; MOST], activation: impl Fn(T) -> T + Copy) {
+    fn run(&self, x: &[Column<T>], y: &mut [Column<T>], is_hidden: bool) {
         let groups = self.weights.chunks_exact(x.len()).zip(&self.biases).zip(y.as_chunks_mut::<NEURONS>().0);
         for ((weights, biases), y) in groups {
             for from in (0..BATCH).step_by(WIDTH) {
-                let mut sums = biases.map(|bias| [bias; WIDTH]);
+                // Named one by one, the sums stay in registers.
+                let [mut s0, mut s1, mut s2, mut s3] = biases.map(|bias| [bias; WIDTH]);
                 for (w, x) in weights.iter().zip(x) {
-                    for k in 0..NEURONS {
-                        for i in 0..WIDTH {
-                            sums[k][i] = w[k].fma(x[from + i], sums[k][i]);
-                        }
+                    let x: &[T; WIDTH] = x[from..].first_chunk().unwrap_or_else(|| unreachable!());
+                    for i in 0..WIDTH {
+                        s0[i] = w[0].fma(x[i], s0[i]);
+                        s1[i] = w[1].fma(x[i], s1[i]);
+                        s2[i] = w[2].fma(x[i], s2[i]);
+                        s3[i] = w[3].fma(x[i], s3[i]);
                     }
                 }
-                for k in 0..NEURONS {
+                for (y, sums) in y.iter_mut().zip([s0, s1, s2, s3]) {
                     for i in 0..WIDTH {
-                        y[k][from + i] = activation(sums[k][i]);
+                        y[from + i] = select(is_hidden, relu(sums[i]), sums[i]);
                     }
                 }
             }
