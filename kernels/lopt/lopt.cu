@@ -176,6 +176,7 @@ extern "C" __global__ void __launch_bounds__(LANES) lopt_normalisers(
             const uint32_t which = (j - 13) / 6 * 3 + (j - 13) % 3;
             const double* const from = means + (tensor.first_item + (is_columns ? tensor.row_items : 0)) * 6 + which;
             const uint32_t items = is_columns ? tensor.column_items : tensor.row_items;
+            #pragma unroll 1
             for (uint32_t k = lane; k < items; k += 32) {
                 sum += from[uint64_t(k) * 6];
             }
@@ -185,6 +186,7 @@ extern "C" __global__ void __launch_bounds__(LANES) lopt_normalisers(
             const uint32_t statistic = j < 13 ? j : j >= 25 ? j - 12 : j < 19 ? 16 + (j - 13) % 3 : 19 + (j - 19) % 3;
             const uint64_t chunks = (tensor.length + LOPT_CHUNK - 1) / LOPT_CHUNK;
             const double* const from = sums + tensor.first_chunk * STATISTICS + statistic;
+            #pragma unroll 1
             for (uint64_t k = lane; k < chunks; k += 32) {
                 sum += from[k * STATISTICS];
             }

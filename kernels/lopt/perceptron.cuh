@@ -24,11 +24,12 @@ template <class Real> struct Perceptron {
     static constexpr uint32_t BIAS = FEATURES, STRIDE = 32, N = AT_ONCE<Real>;
     const Real *first, *second, *second_bias, *third;
     uint32_t hidden, groups;
-    Real *folded, *said;
+    Real* folded;
+    Pack<Real, N>* said;  // of this thread's elements, those of a neuron a block apart
 
     __device__ Perceptron(const Real* network, uint32_t hidden, Real* shared)
         : first(network), second(network + hidden * ROW), hidden(hidden), groups((hidden + GROUP - 1) / GROUP),
-          folded(shared), said(shared + hidden * STRIDE + threadIdx.x) {
+          folded(shared), said(reinterpret_cast<Pack<Real, N>*>(shared + hidden * STRIDE) + threadIdx.x) {
         second_bias = second + hidden * groups * GROUP;
         third = second_bias + groups * GROUP;
     }
@@ -52,25 +53,27 @@ template <class Real> struct Perceptron {
     }
 
     __device__ void run(const Element<Real> (&element)[N], Real (&outputs)[N][4]) const {
+        Pack<Real, N>* to = said;
+        const Real* row = folded;
         #pragma unroll 1
-        for (uint32_t h = 0; h < hidden; h++) {
-            const Real* const row = folded + h * STRIDE;
-            Real y[N];
+        for (uint32_t h = 0; h < hidden; h++, row += STRIDE, to += blockDim.x) {
+            Pack<Real, N> y;
             #pragma unroll
             for (uint32_t n = 0; n < N; n++) {
-                y[n] = row[BIAS];
+                y.element[n] = row[BIAS];
             }
             #pragma unroll
             for (uint32_t j = 0; j < FEATURES; j++) {
                 #pragma unroll
                 for (uint32_t n = 0; n < N; n++) {
-                    y[n] = fma(row[j], element[n].x[j], y[n]);
+                    y.element[n] = fma(row[j], element[n].x[j], y.element[n]);
                 }
             }
             #pragma unroll
             for (uint32_t n = 0; n < N; n++) {
-                said[(h * N + n) * blockDim.x] = relu(y[n]);
+                y.element[n] = relu(y.element[n]);
             }
+            *to = y;
         }
         const Pack<Real, 4> bias = load<4>(third + groups * GROUP * 4);
         #pragma unroll
@@ -108,20 +111,17 @@ template <class Real> struct Perceptron {
                 z[n / 4][k + n % 4] = b.element[n % 4];
             }
         }
+        const Pack<Real, N>* from = said;
         const Real* column = second + group * GROUP;
         #pragma unroll 1
-        for (uint32_t h = 0; h < hidden; h++, column += groups * GROUP) {
-            Real y[N];
-            #pragma unroll
-            for (uint32_t n = 0; n < N; n++) {
-                y[n] = said[(h * N + n) * blockDim.x];
-            }
+        for (uint32_t h = 0; h < hidden; h++, column += groups * GROUP, from += blockDim.x) {
+            const Pack<Real, N> y = *from;
             #pragma unroll
             for (uint32_t k = 0; k < GROUP; k += 4) {
                 const Pack<Real, 4> w = load<4>(column + k);
                 #pragma unroll
                 for (uint32_t n = 0; n < 4 * N; n++) {
-                    z[n / 4][k + n % 4] = fma(w.element[n % 4], y[n / 4], z[n / 4][k + n % 4]);
+                    z[n / 4][k + n % 4] = fma(w.element[n % 4], y.element[n / 4], z[n / 4][k + n % 4]);
                 }
             }
         }
