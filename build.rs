@@ -41,6 +41,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("jacobi", "linalg/jacobi.cu"),
     ("low_rank", "es/low_rank.cu"),
     ("low_rank_multiply", "es/low_rank_multiply.cu"),
+    ("lopt", "lopt/lopt.cu"),
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),

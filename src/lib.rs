@@ -8,6 +8,7 @@
 //! * [`linalg`]: what it is made of: ragged lists of matrices: damped inverses and factors, moving averages of Gram
 //!   matrices, eigendecompositions.
 //! * [`es`]: evolution strategies: parameters perturbed by noise that is drawn where it is added.
+//! * [`lopt`]: learned optimizers, a small network of which makes the step.
 //! * [`rng`]: random numbers that are functions of an address, and [`noise`], which fills memory with them.
 //! * [`Buffer`], [`View`], [`ViewMut`], [`MatRef`], [`MatMut`]: memory of a device, borrowed without a copy from slices and from cudarc.
 //!
@@ -46,6 +47,7 @@ pub mod es;
 pub mod fmath;
 pub mod kfac;
 pub mod linalg;
+pub mod lopt;
 mod memory;
 pub mod noise;
 pub mod optim;

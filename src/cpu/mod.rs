@@ -3,5 +3,6 @@
 mod address;
 pub(crate) mod es;
 pub(crate) mod linalg;
+pub(crate) mod lopt;
 pub(crate) mod noise;
 pub(crate) mod optim;

@@ -34,6 +34,23 @@
 //! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |
 //! | (1 block) | group, epsilon (the third) | u32, which divides n; f64 | | |
 //! | | weights | n f32, disjoint from the losses | 4 | written |
+//! | `lopt_squares_<T>` | items | a row of 24 bytes for each of its blocks | 8 | read |
+//! | (1 block of 256 an item) | tensor table | n rows of 112 bytes | 8 | read |
+//! | `lopt_averages_<T>` | items | a row of 16 bytes for each of its blocks | 8 | read |
+//! | (1 block of 256 an item) | tensor table | as above | 8 | read |
+//! | | network | 24 scalars | 16 | read |
+//! | | means | 6 f64 an item | 8 | written |
+//! | `lopt_statistics_<T>` | parts | a row of 40 bytes for each of its blocks | 8 | read |
+//! | (1 block of 256 a part) | tensor table, network | as above | 8, 16 | read |
+//! | | sums | 22 f64 a part | 8 | written |
+//! | `lopt_normalisers` | tensor table, sums, means | as above | 8 | read |
+//! | (1 block of 256 a tensor) | step | u64 | 8 | read |
+//! | | inputs | n rows of 40 f64 | 8 | written |
+//! | `lopt_apply_<T>` (1 block of | parts, tensor table | as above | 8 | read |
+//! | at most 128 a part; of shared | network | 24 scalars and 40·h + h·g + 5·g + 4 `T` of h neurons, g the next multiple of 8 | 16·size of `T` / 4 | read |
+//! | memory 32·h `T`, and 2·h (f64 h) | hidden | u32: h, 1 at least | | |
+//! | `T` a thread) | inputs | as above | 8 | read |
+//! | | step | as above | 8 | read, written |
 //! | `spd_prepare_<T>` | block table | b rows of 48 bytes | 8 | read |
 //! | (a warp a block) | count | u32: b | | |
 //! | | dampings | b f64 | 8 | read |
@@ -156,6 +173,11 @@
 //! A row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
 //! agree modulo so many.
 //!
+//! A row of the tensor table of `lopt` names a parameter (read, written) and a gradient (read) of `length` elements, aligned to their
+//! element, and arrays of the object's own, which overlap nothing: 4 moments of as many `T`, or 7 where it is not factored; where it is,
+//! 9 arrays of rows and of columns and the partial sums over X and Y, of the sizes that its axes give them. Its parts and items are
+//! those of the tables, the numbers of the first of them as it says.
+//!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
 //! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of
 //! 16 / size of `T` that are at least n, `jacobi_workspace` needs s·(s + 2) `T` and 8·s bytes of dynamic shared memory and `jacobi` n·v `T` more.
@@ -200,6 +222,7 @@ pub(crate) mod es;
 #[cfg(all(test, target_os = "linux"))]
 mod fmath;
 pub(crate) mod linalg;
+pub(crate) mod lopt;
 mod modules;
 pub(crate) mod noise;
 pub(crate) mod optim;

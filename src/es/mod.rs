@@ -5,6 +5,7 @@
 //! model in one launch, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members.
+//! A learned optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
 //!
 //! # What is exact and what drifts
 //!

@@ -1,0 +1,123 @@
+//! The same bits on every device, whatever the type, the shapes and the tensors beside.
+
+use gradus::element::Element;
+use gradus::lopt::Form;
+use half::{bf16, f16};
+
+use crate::common::devices::devices;
+use crate::model::{Model, network, settings, tensors};
+
+/// Small ones of every rank; more than a segment along either axis, with inner axes and without; more than a chunk.
+const SHAPES: &[&[usize]] = &[
+    &[],
+    &[0],
+    &[7],
+    &[3, 5],
+    &[5, 3],
+    &[1, 9],
+    &[9, 1],
+    &[5, 2, 3],
+    &[6, 4, 3, 3],
+    &[3, 3, 4, 6],
+    &[5, 2, 3, 4],
+    &[2, 7, 3, 6],
+    &[300, 3],
+    &[3, 300],
+    &[2, 290, 3],
+    &[4200],
+    &[3, 1400],
+];
+
+fn bits<P: Element>(found: &[Vec<P>]) -> Vec<&[u8]> {
+    found.iter().map(|tensor| bytemuck::cast_slice(tensor)).collect()
+}
+
+/// Steps on every device; the bits of the first are those of the others.
+fn same<P: Element>(hidden: usize, form: Form, shapes: &[&[usize]]) {
+    let mut expected: Option<Vec<Vec<P>>> = None;
+    for device in devices() {
+        let mut model = Model::<P>::new(device, hidden, form, shapes);
+        (0..2).for_each(|step| model.step(&tensors(shapes, 100 + step)));
+        let found = model.elements();
+        let expected = expected.get_or_insert_with(|| found.clone());
+        for (tensor, (found, expected)) in bits(&found).iter().zip(bits(expected)).enumerate() {
+            let what = format!("tensor {:?} as {}, {hidden} neurons, {form:?}", shapes[tensor], P::DTYPE);
+            assert!(*found == expected, "{what} on {device}: other bits than on {}", devices()[0]);
+        }
+    }
+}
+
+#[test]
+fn f32_has_the_same_bits() {
+    same::<f32>(3, Form::SmallFc, SHAPES);
+    same::<f32>(4, Form::Star, &SHAPES[..15]);
+}
+
+#[test]
+fn f64_has_the_same_bits() {
+    same::<f64>(3, Form::SmallFc, &SHAPES[..15]);
+    same::<f64>(2, Form::Star, &SHAPES[..12]);
+}
+
+#[test]
+fn halves_have_the_same_bits() {
+    same::<bf16>(2, Form::SmallFc, &SHAPES[..15]);
+    same::<f16>(2, Form::Star, &SHAPES[..12]);
+}
+
+/// Up to the most neurons, and at every remainder of the groups in which kernels take them.
+#[test]
+fn any_number_of_neurons_has_the_same_bits() {
+    for hidden in [1, 5, 8, 9, 15, 32, 33, 64] {
+        same::<f32>(hidden, Form::SmallFc, &[&[5, 3], &[2]]);
+        same::<f64>(hidden, Form::Star, &[&[3, 4]]);
+    }
+}
+
+/// A tensor's bits do not depend on the others, nor on a network that was there before.
+#[test]
+fn tensors_do_not_see_each_other() {
+    let shapes: &[&[usize]] = &[&[6, 5], &[9], &[4, 3, 2]];
+    for device in devices() {
+        let mut all = Model::<f32>::new(device, 4, Form::SmallFc, shapes);
+        let mut one = Model::<f32>::new(device, 9, Form::SmallFc, &shapes[..1]);
+        one.optimizer.set(settings(Form::SmallFc), &network(4, Form::SmallFc)).unwrap();
+        for step in 0..2 {
+            let gradients = tensors(shapes, step);
+            all.step(&gradients);
+            one.step(&gradients[..1]);
+        }
+        assert!(all.elements()[0] == one.elements()[0], "{device}");
+    }
+}
+
+/// Behind a reset comes the first step.
+#[test]
+fn a_reset_forgets() {
+    let shapes: &[&[usize]] = &[&[6, 5], &[9]];
+    for device in devices() {
+        let mut once = Model::<f32>::new(device, 3, Form::SmallFc, shapes);
+        let mut twice = Model::<f32>::new(device, 3, Form::SmallFc, shapes);
+        twice.step(&tensors(shapes, 7));
+        twice.optimizer.reset().unwrap();
+        assert_eq!(twice.optimizer.steps().unwrap(), 0);
+        twice.parameters = crate::model::guarded(device, &tensors(shapes, 1), 0);
+        once.step(&tensors(shapes, 8));
+        twice.step(&tensors(shapes, 8));
+        assert!(once.elements() == twice.elements(), "{device}");
+    }
+}
+
+/// What is not finite is seen: a NaN reaches all of its tensor, and no other.
+#[test]
+fn a_nan_stays_in_its_tensor() {
+    let shapes: &[&[usize]] = &[&[6, 5], &[9]];
+    for device in devices() {
+        let mut model = Model::<f32>::new(device, 3, Form::SmallFc, shapes);
+        let mut gradients = tensors(shapes, 2);
+        gradients[0][7] = f64::NAN;
+        model.step(&gradients);
+        let [nan, whole] = &model.elements()[..] else { unreachable!() };
+        assert!(nan.iter().all(|x| x.is_nan()) && whole.iter().all(|x| x.is_finite()), "{device}");
+    }
+}
