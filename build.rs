@@ -42,6 +42,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),
+    ("search", "es/search.cu"),
     ("shape", "es/shape.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),

@@ -8,7 +8,7 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, Target, Term};
+use gradus::es::{Adaptation, Distribution, Estimator, Search, SearchSettings, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -131,6 +131,41 @@ fn estimates(squares: bool) {
 fn an_estimate_is_only_written() {
     estimates(false);
     estimates(true);
+}
+
+/// A member is one launch that reads mean and deviations once, an update one that also writes them once; noise is not moved.
+#[test]
+fn a_search_moves_its_distribution_once() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 4 * CHUNK;
+    for population in [6, 12] {
+        let settings =
+            SearchSettings { adaptation: Adaptation::SNES, sigma: 0.1, population: Some(population), seed: 5 };
+        let mut search = Search::<bf16>::new(&device, settings, &[Tensor::new(elements)]).unwrap();
+        let mut memory = Buffer::<bf16>::zeros(&device, elements).unwrap();
+        let losses: Vec<f64> = (0..population as u32).map(f64::from).collect();
+        search.member(0, &mut [memory.view_mut()]).unwrap();
+        search.tell(&losses).unwrap();
+        for (name, row, read, written) in [("search_sample_bf16", 40, 8, 2), ("search_adapt_f32", 32, 8, 8)] {
+            alone.driver.reset();
+            match written {
+                2 => search.member(1, &mut [memory.view_mut()]).unwrap(),
+                _ => search.tell(&losses).unwrap(),
+            }
+            let report = alone.driver.report();
+            let counters = &report.kernels[name];
+            // Terms beyond the eighth are read by all threads, once for each span of theirs.
+            let terms = if written == 8 && population > 8 { 16 * 24 * population as u64 } else { 0 };
+            let tables = 4 * (THREADS * (16 + row + terms) + 8192);
+            let elements = elements as u64;
+            assert_eq!(counters.global_read.bytes, read * elements + tables, "{name} of {population}");
+            assert_eq!(counters.global_written.bytes, written * elements, "{name}");
+            assert_eq!(counters.global_written.sectors, written * elements / 32, "{name}");
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+            assert_eq!(report.allocations.made.count, 0);
+        }
+    }
 }
 
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the

@@ -28,7 +28,19 @@
 //! | `noise_normals` (1 block | noise | `count` f32, disjoint from all else | 4 | written |
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
-//!
+//! | `perturb_<distribution>_` | chunk table | c rows of 16 bytes | 8 | read |
+//! | `<from>_<to>`, `estimate_` | tensor table | n rows of 32 bytes | 8 | read |
+//! | `<distribution>_<type>` | terms | their number rows of 24 bytes, of 32 where `T` is f64; or null, where `few` has them | 8 | read |
+//! | (1 block a chunk) | count, few | u32; 8 such rows, by value | | |
+//! | | seed, step | u64, u32: of the rounding by chance | | |
+//! | `search_sample_<type>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 40 bytes | 8 | read |
+//! | | seed, field, step | u64, u32, u32: elements below 2^40 | | |
+//! | | coefficient | `T` | | |
+//! | `search_adapt_<T>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 32 bytes | 8 | read |
+//! | | terms, count, few | as of `perturb` | 8 | read |
+//! | | total, most, is_bounded | `T`, `T`, u32 | | |
 //! | `shape_ranks`, | losses | n f32 | 4 | read |
 //! | `shape_signs` (1 thread | count | u32: n, at most 2^20 | | |
 //! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |
@@ -139,6 +151,10 @@
 //! They overlap nothing, but for `perturb` may be the same where both have one type. Chunks are cut by `to`'s memory as said below.
 //! A row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
 //! agree modulo so many.
+//!
+//! A row of the tensor table of `search_sample` names a mean and deviations of `T`, which are read, and `to`, which is written and
+//! overlaps neither; one of `search_adapt` deviations and a mean of `T` in place of `other` and `to`, both read and written. What is
+//! said above of chunks and packs holds for them.
 //!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
 //! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of

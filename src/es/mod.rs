@@ -4,7 +4,8 @@
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
 //! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
-//! (PES, NRES), and [`Shaping`] weights of the losses of members.
+//! (PES, NRES), and [`Shaping`] weights of the losses of members. A [`Search`] has deviations of every element that adapt (SNES,
+//! PGPE).
 //!
 //! # What is exact and what drifts
 //!
@@ -29,19 +30,26 @@
 //! An update of bf16 weights in place that is much smaller than the distance of neighbouring values is lost to rounding to nearest;
 //! by chance it is kept in the mean.
 
+mod adapt;
+mod adaptation;
 mod estimate;
 mod log;
 mod pairs;
 mod perturb;
+mod search;
 mod shape;
 mod sums;
 mod term;
 mod unroll;
 
+pub(crate) use adapt::Adapting;
+pub use adaptation::Adaptation;
 pub use estimate::Estimator;
 pub use log::{Header, Log};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
+pub(crate) use search::{SampleBackend, check_sampled};
+pub use search::{Search, SearchSettings};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
 #[cfg(feature = "cuda")]

@@ -12,5 +12,6 @@ mod model;
 mod pairs;
 mod perturb;
 mod rounding;
+mod search;
 mod shape;
 mod unroll;
