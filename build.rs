@@ -43,6 +43,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),
     ("search", "es/search.cu"),
+    ("sep_cma", "es/sep_cma.cu"),
     ("shape", "es/shape.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),

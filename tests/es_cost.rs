@@ -168,6 +168,28 @@ fn a_search_moves_its_distribution_once() {
     }
 }
 
+/// Sums, paths with a norm, the step size, variances: four launches, and no wait.
+#[test]
+fn an_update_of_sep_cma_es_is_four_launches() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let settings = SearchSettings { adaptation: Adaptation::SepCmaEs, sigma: 0.1, population: Some(12), seed: 5 };
+    for lengths in [vec![0], vec![20_000, 5]] {
+        let tensors: Vec<Tensor> = lengths.iter().map(|length| Tensor::new(*length)).collect();
+        let mut search = Search::<bf16>::new(&device, settings, &tensors).unwrap();
+        let losses: Vec<f64> = (0..12).map(f64::from).collect();
+        search.tell(&losses).unwrap();
+        alone.driver.reset();
+        search.tell(&losses).unwrap();
+        assert_eq!(alone.driver.take_fault(), None);
+        let report = alone.driver.report();
+        let launches: Vec<_> = report.launches.iter().map(|launch| launch.kernel.as_str()).collect();
+        let expected = ["estimate_normal_squares_f32", "sep_cma_path_f32", "sep_cma_step_size", "sep_cma_variance_f32"];
+        assert_eq!(launches, expected);
+        assert_eq!((report.host_synchronisations, report.allocations.made.count), (0, 0));
+    }
+}
+
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the
 /// other side. Each reads and writes a weight once.
 #[test]

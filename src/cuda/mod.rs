@@ -41,6 +41,14 @@
 //! | (1 block a chunk) | tensor table | n rows of 32 bytes | 8 | read |
 //! | | terms, count, few | as of `perturb` | 8 | read |
 //! | | total, most, is_bounded | `T`, `T`, u32 | | |
+//! | `sep_cma_path_<T>`, | chunk table | c rows of 16 bytes | 8 | read |
+//! | `sep_cma_variance_<T>` | tensor table | n rows of 64 bytes | 8 | read |
+//! | (1 block a chunk) | numbers | 2 f64 | 8 | read |
+//! | | keep, gain; keep, old, rank_one, rank_mu | `T` each | | |
+//! | | partials (the first) | an f64 for every chunk that is not empty | 8 | written |
+//! | `sep_cma_step_size` | partials, count | their number, u32, as above | 8 | read |
+//! | (1 block) | damping, expected, bound, gain | f64 each | | |
+//! | | numbers | 2 f64 | 8 | read, written |
 //! | `shape_ranks`, | losses | n f32 | 4 | read |
 //! | `shape_signs` (1 thread | count | u32: n, at most 2^20 | | |
 //! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |
@@ -154,7 +162,9 @@
 //!
 //! A row of the tensor table of `search_sample` names a mean and deviations of `T`, which are read, and `to`, which is written and
 //! overlaps neither; one of `search_adapt` deviations and a mean of `T` in place of `other` and `to`, both read and written. What is
-//! said above of chunks and packs holds for them.
+//! said above of chunks and packs holds for them. A row of the tensor table of `sep_cma` names six arrays of `T`: sums, which are
+//! read; deviations, which are read and written by `sep_cma_variance`; variances, which are read by both and written by that; paths
+//! of the step size and means, which are read and written by `sep_cma_path`; paths of variances, read and written by the other.
 //!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
 //! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of

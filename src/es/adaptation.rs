@@ -38,6 +38,27 @@ pub enum Adaptation {
         /// What stands in place of the losses. Without it, a pair with a loss that is not finite is left out, and of N.
         shaping: Option<Shaping>,
     },
+    /// Separable CMA-ES with the numbers of its paper (Ros & Hansen 2008), whose letters follow; n members, of which the better half
+    /// count, with positive weights w of ranks that sum to 1, which [`Shaping::CmaWeights`] are the negatives of:
+    ///
+    /// * `m += σ·√C ⊙ Σ wᵢ·zᵢ`
+    /// * `p_σ = (1 - c_σ)·p_σ + √(c_σ(2 - c_σ)μ_eff)·Σ wᵢ·zᵢ`
+    /// * `σ *= exp(c_σ/d_σ · (|p_σ|/χ - 1))`
+    /// * `p_c = (1 - c_c)·p_c + h·√(c_c(2 - c_c)μ_eff)·√C ⊙ Σ wᵢ·zᵢ`
+    /// * `C = (1 - c)·C + c/μ_eff·p_c² + c·(1 - 1/μ_eff)·C ⊙ Σ wᵢ·zᵢ²`
+    ///
+    /// | | |
+    /// |---|---|
+    /// | wᵣ | `(ln((n + 1)/2) - ln r)/Σ` for the r-th best, r from 1 on; `μ_eff = 1/Σ w²` |
+    /// | c_σ, d_σ | `(μ_eff + 2)/(d + μ_eff + 3)`, `1 + 2·max(0, √((μ_eff - 1)/(d + 1)) - 1) + c_σ` |
+    /// | c_c | `4/(d + 4)` |
+    /// | c | `(d + 2)/3 · (2/(μ_eff(d + √2)²) + (1 - 1/μ_eff)·min(1, (2μ_eff - 1)/((d + 2)² + μ_eff)))`, at most 1 |
+    /// | χ | `√d·(1 - 1/(4d) + 1/(21d²))` |
+    /// | h | 1 while `|p_σ|` is less than `(1.4 + 2/(d + 1))·χ·√(1 - (1 - c_σ)^(2(g + 1)))` in generation g, else 0 |
+    ///
+    /// Deviations are σ√C. An update is four launches, and what is kept beside mean and deviations 16 (32) bytes an element. A norm goes over
+    /// all elements, added in f64 in an order that the tensors alone decide: shards on several machines do not search as one.
+    SepCmaEs,
 }
 
 /// What errors call it.
@@ -59,6 +80,7 @@ impl Adaptation {
         match self {
             Self::Snes { .. } => "snes",
             Self::Pgpe { .. } => "pgpe",
+            Self::SepCmaEs => "sep_cma_es",
         }
     }
 
@@ -92,6 +114,7 @@ impl Adaptation {
                 range("deviation_rate", deviation_rate, f64::INFINITY)?;
                 range("most", most, 1.0)
             }
+            Self::SepCmaEs => Ok(()),
         }
     }
 
@@ -103,12 +126,12 @@ impl Adaptation {
             let d = elements.max(1) as f64;
             rate.unwrap_or((3.0 + ln(d)) / (5.0 * d.sqrt()))
         };
+        let negated = |weights: Vec<f64>| weights.into_iter().map(|weight| -weight).collect::<Vec<_>>();
         // The coefficient of each noise and the factor of its square.
         let numbers: Vec<[f64; 2]> = match self {
             Self::Snes { mean_rate, deviation_rate, is_antithetic } => {
                 let half = of_deviations(deviation_rate) / 2.0;
-                let utilities: Vec<f64> =
-                    weights(Shaping::NesUtilities, losses)?.iter().map(|weight| -weight).collect();
+                let utilities: Vec<f64> = negated(weights(Shaping::NesUtilities, losses)?);
                 if is_antithetic {
                     let pairs = utilities.as_chunks().0.iter();
                     pairs.map(|[a, b]: &[f64; 2]| [mean_rate * (a - b), half * (a + b)]).collect()
@@ -135,6 +158,7 @@ impl Adaptation {
                 };
                 pairs.iter().map(one).collect()
             }
+            Self::SepCmaEs => negated(weights(Shaping::CmaWeights, losses)?).into_iter().map(|w| [w, w]).collect(),
         };
         let used = || numbers.iter().enumerate().filter(|(_, numbers)| **numbers != [0.0, 0.0]);
         let terms = used().map(|(number, [coefficient, _])| noise(*coefficient, number)).collect();

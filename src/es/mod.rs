@@ -5,7 +5,7 @@
 //! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members. A [`Search`] has deviations of every element that adapt (SNES,
-//! PGPE).
+//! PGPE, sep-CMA-ES).
 //!
 //! # What is exact and what drifts
 //!
@@ -37,6 +37,7 @@ mod log;
 mod pairs;
 mod perturb;
 mod search;
+pub(crate) mod sep_cma;
 mod shape;
 mod sums;
 mod term;

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 
 use super::adaptation::{Adaptation, Told, WHAT};
+use super::sep_cma::{KEPT, SepCma};
 use super::sums::{Beside, Plan, SumsBackend};
 use super::term::check_pairs;
 use super::{Rounding, Term};
@@ -34,7 +35,7 @@ pub struct SearchSettings {
 /// of its members generation by generation ([`Adaptation`] says how).
 ///
 /// Members are written as elements of type `Q`; mean and deviations are f32 (f64 for f64), 8 (16) bytes an element together, and
-/// nothing else is kept: noise is drawn again where it is needed. A member is one launch on CUDA, and so is an update, whatever the
+/// noise is not kept, but drawn again where it is needed. A member is one launch on CUDA, and an update one or a few, whatever the
 /// number of tensors and members; none waits for the device, and after the first generation none allocates, while the members'
 /// memory stays where it is. The bits are the same on every device.
 ///
@@ -72,7 +73,14 @@ pub struct Search<Q: Element> {
     means: Vec<Buffer<Q::Real>>,
     deviations: Vec<Buffer<Q::Real>>,
     sampler: Box<dyn SampleBackend<Q>>,
-    sums: Box<dyn SumsBackend<Q::Real, Q::Real>>,
+    adapter: Adapter<Q::Real>,
+}
+
+/// What adapts the distribution.
+enum Adapter<R: Real> {
+    /// Sums alone.
+    Sums(Box<dyn SumsBackend<R, R>>),
+    SepCma(Box<SepCma<R>>),
 }
 
 impl<Q: Element> Search<Q> {
@@ -90,6 +98,9 @@ impl<Q: Element> Search<Q> {
         if adaptation.has_pairs() && !population.is_multiple_of(2) {
             return Err(Error::setting(WHAT, format!("{population} members are no pairs")));
         }
+        if adaptation == Adaptation::SepCmaEs && population == 1 {
+            return Err(Error::setting(WHAT, "one member has no better half".to_owned()));
+        }
         let full = |value: f64| {
             let one = |tensor: &Listed| {
                 let elements = vec![Q::Real::from_f64(value); tensor.length as usize];
@@ -104,12 +115,16 @@ impl<Q: Element> Search<Q> {
             #[cfg(feature = "cuda")]
             Device::Cuda(cuda) => Box::new(cuda::es::CudaSample::new(cuda, slots.clone())?),
         };
-        let sums: Box<dyn SumsBackend<Q::Real, Q::Real>> = match device {
-            Device::Cpu(cpu) => Box::new(cpu::es::CpuSums::new(*cpu, Distribution::Normal, slots)),
+        let adapter = match (adaptation, device) {
+            (Adaptation::SepCmaEs, _) => {
+                let cma = SepCma::new(device, plan.tensors(), sigma, elements, population)?;
+                Adapter::SepCma(Box::new(cma))
+            }
+            (_, Device::Cpu(cpu)) => Adapter::Sums(Box::new(cpu::es::CpuSums::new(*cpu, Distribution::Normal, slots))),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(cuda::es::CudaSums::adapt(cuda, slots)?),
+            (_, Device::Cuda(cuda)) => Adapter::Sums(Box::new(cuda::es::CudaSums::adapt(cuda, slots)?)),
         };
-        Ok(Self { plan, settings, population, elements, generation: 0, means, deviations, sampler, sums })
+        Ok(Self { plan, settings, population, elements, generation: 0, means, deviations, sampler, adapter })
     }
 
     /// The tensors, in the order of the arguments of a call.
@@ -150,6 +165,8 @@ impl<Q: Element> Search<Q> {
 
     /// Sets the deviations of a tensor; an element of deviation 0 stays where it is.
     ///
+    /// Those of [`Adaptation::SepCmaEs`] are rounded to what variances make of them, and the host waits for the device.
+    ///
     /// Errors: no such tensor; another length; a deviation that is below 0 or not finite; the driver refuses.
     pub fn set_deviation(&mut self, tensor: usize, deviation: &[Q::Real]) -> Result<()> {
         let is_wrong = |s: &Q::Real| !(s.to_f64() >= 0.0 && s.to_f64().is_finite());
@@ -159,7 +176,13 @@ impl<Q: Element> Search<Q> {
             return Err(Error::setting(WHAT, message));
         }
         let error = self.no_tensor(tensor);
-        self.deviations.get_mut(tensor).ok_or(error)?.write(deviation)
+        let buffer = self.deviations.get_mut(tensor).ok_or(error)?;
+        match &mut self.adapter {
+            Adapter::SepCma(cma) if deviation.len() == buffer.len() => {
+                buffer.write(&cma.set_deviation(tensor, deviation)?)
+            }
+            _ => buffer.write(deviation),
+        }
     }
 
     fn no_tensor(&self, tensor: usize) -> Error {
@@ -214,14 +237,17 @@ impl<Q: Element> Search<Q> {
             .iter()
             .enumerate()
             .try_for_each(|(k, factor)| super::term::is_finite(&format_args!("square {k}"), *factor))?;
-        let mut means: Vec<ViewMut<'_, Q::Real>> = self.means.iter_mut().map(Buffer::view_mut).collect();
-        let mut deviations: Vec<ViewMut<'_, Q::Real>> = self.deviations.iter_mut().map(Buffer::view_mut).collect();
-        self.sums.sum(
-            &terms,
-            Rounding::Nearest,
-            Beside::Deviations(&factors, adapting, &mut deviations),
-            &mut means,
-        )?;
+        match &mut self.adapter {
+            Adapter::Sums(sums) => {
+                let [mut means, mut deviations] = [&mut self.means, &mut self.deviations]
+                    .map(|buffers| buffers.iter_mut().map(Buffer::view_mut).collect::<Vec<_>>());
+                let beside = Beside::Deviations(&factors, adapting, &mut deviations);
+                sums.sum(&terms, Rounding::Nearest, beside, &mut means)?;
+            }
+            Adapter::SepCma(cma) => {
+                cma.adapt(&terms, &factors, self.generation, &mut self.means, &mut self.deviations)?;
+            }
+        }
         self.generation += 1;
         Ok(())
     }
@@ -232,19 +258,31 @@ impl<Q: Element> Search<Q> {
     /// |---|---|---|
     /// | `generation`, `population`, `seed` | u64 `[1]` | the number of the generation, members of one, the seed |
     /// | `tensor.<id>.<first>.mean`, `.deviation` | f32 or f64 `[length]` | the distribution |
+    /// | `tensor.<id>.<first>.variance`, `.step_path`, `.variance_path` | f32 or f64 `[length]` | C, `p_σ` and `p_c` of sep-CMA-ES |
+    /// | `sigma` | f64 `[1]` | its σ |
     pub fn state(&self) -> Result<State> {
         let numbers =
             [("generation", self.generation), ("population", self.population as u64), ("seed", self.settings.seed)];
         let mut arrays: BTreeMap<String, Array> =
             numbers.into_iter().map(|(name, number)| (name.to_owned(), Array::U64(vec![number]))).collect();
-        for (Listed { id, first, .. }, (mean, deviation)) in
-            self.tensors().iter().zip(self.means.iter().zip(&self.deviations))
-        {
-            for (name, buffer) in [("mean", mean), ("deviation", deviation)] {
-                arrays.insert(format!("tensor.{id}.{first}.{name}"), Array::of(buffer.to_vec()?));
+        if let Adapter::SepCma(cma) = &self.adapter {
+            arrays.insert("sigma".to_owned(), Array::F64(cma.numbers.to_vec()?[..1].to_vec()));
+        }
+        for (tensor, Listed { id, first, .. }) in self.tensors().iter().enumerate() {
+            for (name, buffers) in self.arrays() {
+                arrays.insert(format!("tensor.{id}.{first}.{name}"), Array::of(buffers[tensor].to_vec()?));
             }
         }
         Ok(State::new::<Q::Real>(self.settings.adaptation.name(), arrays))
+    }
+
+    /// What is kept of every tensor, by the names of a state.
+    fn arrays(&self) -> Vec<(&'static str, &Vec<Buffer<Q::Real>>)> {
+        let mut arrays = vec![("mean", &self.means), ("deviation", &self.deviations)];
+        if let Adapter::SepCma(cma) = &self.adapter {
+            arrays.extend(KEPT.into_iter().zip(&cma.kept));
+        }
+        arrays
     }
 
     /// Goes on from a saved state: generation, seed, distribution.
@@ -259,19 +297,26 @@ impl<Q: Element> Search<Q> {
             let message = format!("it is of {population} members but the search is of {}", self.population);
             return Err(ErrorKind::State { message }.into());
         }
+        let sigma = match self.adapter {
+            Adapter::SepCma(_) => Some(reader.values::<f64>("sigma", 1)?[0]),
+            Adapter::Sums(_) => None,
+        };
         let mut arrays = Vec::new();
-        for &Listed { id, first, length, .. } in self.plan.tensors() {
-            let [mean, deviation] =
-                ["mean", "deviation"].map(|name| reader.values(&format!("tensor.{id}.{first}.{name}"), length));
-            arrays.push((mean?, deviation?));
+        for (name, _) in self.arrays() {
+            let of = |&Listed { id, first, length, .. }: &Listed| {
+                reader.values::<Q::Real>(&format!("tensor.{id}.{first}.{name}"), length)
+            };
+            arrays.push(self.plan.tensors().iter().map(of).collect::<Result<Vec<_>>>()?);
         }
         reader.finish()?;
         (self.generation, self.settings.seed) = (generation, seed);
-        let buffers = self.means.iter_mut().zip(&mut self.deviations);
-        buffers.zip(arrays).try_for_each(|((mean, deviation), (means, deviations))| {
-            mean.write(&means)?;
-            deviation.write(&deviations)
-        })
+        let mut buffers = vec![&mut self.means, &mut self.deviations];
+        if let Adapter::SepCma(cma) = &mut self.adapter {
+            cma.numbers.write(&[sigma.unwrap_or_default(), 0.0])?;
+            buffers.extend(&mut cma.kept);
+        }
+        let tensors = buffers.into_iter().flatten().zip(arrays.iter().flatten());
+        tensors.into_iter().try_for_each(|(buffer, array)| buffer.write(array))
     }
 }
 

@@ -13,5 +13,6 @@ mod pairs;
 mod perturb;
 mod rounding;
 mod search;
+mod sep_cma;
 mod shape;
 mod unroll;

@@ -17,7 +17,7 @@ use crate::model::{Place, same, tensors};
 const PGPE: Adaptation = Adaptation::Pgpe { mean_rate: 0.5, deviation_rate: 0.3, most: 0.2, shaping: None };
 const ANTITHETIC: Adaptation = Adaptation::Snes { mean_rate: 0.9, deviation_rate: Some(0.4), is_antithetic: true };
 
-fn settings(adaptation: Adaptation, population: usize) -> SearchSettings {
+pub fn settings(adaptation: Adaptation, population: usize) -> SearchSettings {
     SearchSettings { adaptation, sigma: 0.5, population: Some(population), seed: 0x0123_4567_89ab_cdef }
 }
 
@@ -27,7 +27,7 @@ fn short() -> Vec<Place> {
 }
 
 /// A search with some mean and deviations.
-fn search<Q: Element>(device: &Device, settings: SearchSettings, places: &[Place]) -> Search<Q> {
+pub fn search<Q: Element>(device: &Device, settings: SearchSettings, places: &[Place]) -> Search<Q> {
     let mut search = Search::new(device, settings, &tensors(places)).unwrap();
     let mut numbers = Numbers::new(seed());
     for (tensor, place) in places.iter().enumerate() {
@@ -39,15 +39,15 @@ fn search<Q: Element>(device: &Device, settings: SearchSettings, places: &[Place
 }
 
 /// Means and deviations, tensor by tensor.
-type Found<T> = [Vec<Vec<T>>; 2];
+pub type Found<T> = [Vec<Vec<T>>; 2];
 
-fn distribution<Q: Element>(search: &Search<Q>) -> Found<Q::Real> {
+pub fn distribution<Q: Element>(search: &Search<Q>) -> Found<Q::Real> {
     let tensors = 0..search.tensors().len();
     let means = tensors.clone().map(|tensor| search.mean(tensor).unwrap().to_vec().unwrap());
     [means.collect(), tensors.map(|tensor| search.deviation(tensor).unwrap().to_vec().unwrap()).collect()]
 }
 
-fn normal<T: Real>(seed: u64, step: u64, id: u64, pair: u64, element: u64) -> T {
+pub fn normal<T: Real>(seed: u64, step: u64, id: u64, pair: u64, element: u64) -> T {
     let address = Address::new(Purpose::PERTURBATION, step, id, pair).unwrap();
     T::from_f64(Distribution::Normal.number(seed, &address, element).unwrap().into())
 }
@@ -107,7 +107,7 @@ fn members_are_rounded_once() {
 }
 
 /// Losses of six members, the fourth of which failed.
-const LOSSES: [f64; 6] = [0.5, -2.0, 3.0, f64::NAN, 0.25, 1.0];
+pub const LOSSES: [f64; 6] = [0.5, -2.0, 3.0, f64::NAN, 0.25, 1.0];
 
 /// Coefficient of each noise and factor of its square, by the formulas.
 fn coefficients(adaptation: Adaptation) -> Vec<[f64; 2]> {
@@ -237,7 +237,7 @@ fn runs_are_the_same_on_every_device() {
 }
 
 /// Generations until the mean's loss is below a bound.
-fn generations(search: &mut Search<f64>, bound: f64, most: u64, loss: impl Fn(&[f64]) -> f64) -> u64 {
+pub fn generations(search: &mut Search<f64>, bound: f64, most: u64, loss: impl Fn(&[f64]) -> f64) -> u64 {
     let mut x = vec![0.0; search.tensors()[0].length as usize];
     while search.generation() < most {
         let mut losses = Vec::new();
@@ -254,7 +254,7 @@ fn generations(search: &mut Search<f64>, bound: f64, most: u64, loss: impl Fn(&[
 }
 
 /// The ellipsoid of the papers: axes between 1 and 1000.
-fn ellipsoid(x: &[f64]) -> f64 {
+pub fn ellipsoid(x: &[f64]) -> f64 {
     let last = (x.len() - 1) as f64;
     x.iter().enumerate().map(|(i, x)| (1000.0_f64.powf(i as f64 / last) * x).powi(2)).sum()
 }
@@ -263,7 +263,7 @@ fn sphere(x: &[f64]) -> f64 {
     x.iter().map(|x| x * x).sum()
 }
 
-fn at_one(adaptation: Adaptation, population: Option<usize>, sigma: f64, elements: usize) -> Search<f64> {
+pub fn at_one(adaptation: Adaptation, population: Option<usize>, sigma: f64, elements: usize) -> Search<f64> {
     let settings = SearchSettings { adaptation, sigma, population, seed: 5 };
     let mut search = Search::new(&cpus()[0], settings, &[Tensor::new(elements)]).unwrap();
     search.set_mean(0, &vec![1.0; elements]).unwrap();
@@ -401,7 +401,7 @@ fn shards_search_as_one() {
 }
 
 #[track_caller]
-fn says<T>(result: gradus::Result<T>, message: &str) {
+pub fn says<T>(result: gradus::Result<T>, message: &str) {
     assert_eq!(result.map(drop).unwrap_err().to_string(), message);
 }
 

@@ -1,9 +1,11 @@
 //! Evolution strategies on the CPU.
 
 mod sample;
+mod sep_cma;
 mod shape;
 mod sums;
 
 pub(crate) use sample::CpuSample;
+pub(crate) use sep_cma::CpuSepCma;
 pub(crate) use shape::CpuShape;
 pub(crate) use sums::CpuSums;
