@@ -42,7 +42,6 @@ const ROUTINES: &[(&str, &str)] = &[
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),
-    ("search", "es/search.cu"),
     ("sep_cma", "es/sep_cma.cu"),
     ("shape", "es/shape.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),

@@ -1,4 +1,4 @@
-//! How means and deviations adapt to sums of noises. Twin: `Adapted` in `kernels/es/search.cu`.
+//! How means and deviations adapt to sums of noises. Twin: `Adapted` in `kernels/es/search.cuh`.
 
 use crate::element::Real;
 use crate::fmath::{exp, fma, select};

@@ -1,4 +1,4 @@
-//! Members of search distributions. Twin: `sample` in `kernels/es/search.cu`.
+//! Members of search distributions. Twin: `sample` in `kernels/es/search.cuh`.
 
 use pulp::{Simd, WithSimd};
 use rayon::prelude::*;

@@ -26,7 +26,7 @@ pub(crate) struct CudaSample<Q> {
 
 impl<Q: Element> CudaSample<Q> {
     pub(crate) fn new(cuda: &Cuda, slots: Vec<Slot>) -> Result<Self> {
-        let module = modules::load(cuda, "search", &super::sums::LAYOUT)?;
+        let module = modules::load(cuda, "estimate", &super::sums::LAYOUT)?;
         let name = format!("search_sample_{}", Q::DTYPE);
         let kernel = modules::function(cuda, &module, &name)?;
         Ok(Self { cuda: cuda.clone(), name, kernel, slots, tables: None, types: PhantomData })

@@ -71,7 +71,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
 
     /// Sums that adapt means and deviations.
     pub(crate) fn adapt(cuda: &Cuda, slots: Vec<Slot>) -> Result<Self> {
-        Self::new(cuda, "search", format!("search_adapt_{}", Q::DTYPE), None, slots)
+        Self::new(cuda, "estimate", format!("search_adapt_{}", Q::DTYPE), None, slots)
     }
 
     fn new(cuda: &Cuda, module: &'static str, usual: String, other: Option<String>, slots: Vec<Slot>) -> Result<Self> {

@@ -3,10 +3,9 @@
 //
 //   sample: to = m + s (a e), rounded to the type of `to`
 //   adapt: m += s sum a_j e_j, and s grows by what sum b_j e_j^2 is beside sum b_j
+#pragma once
 #include "core/fmath.cuh"
 #include "es/sums.cuh"
-
-extern "C" __device__ const uint32_t search_layout[3] = {CHUNK, THREADS, FEW};
 
 struct Sampled {
     uint64_t mean, deviation, to;  // device addresses
@@ -62,23 +61,11 @@ __device__ void sample(
         for (uint32_t i = 0; i < N; i++) {
             const uint32_t at = mine + i;
             if (at < chunk.length) {
-                to[at] = drawn(i, mean[at], deviation[at]);
+                store<1>(to + at, {drawn(i, load<1>(mean + at).element[0], load<1>(deviation + at).element[0])});
             }
         }
     }
 }
-
-#define SAMPLE(Q)                                                                                                             \
-    extern "C" __global__ void __launch_bounds__(THREADS) search_sample_##Q(                                                  \
-        const Chunk* chunks, const Sampled* tensors, uint64_t seed, uint32_t field, uint32_t step, RealOf<Q> coefficient      \
-    ) {                                                                                                                       \
-        sample<Q>(chunks, tensors, seed, field, step, coefficient);                                                           \
-    }
-
-SAMPLE(f64)
-SAMPLE(f32)
-SAMPLE(bf16)
-SAMPLE(f16)
 
 template <class Real> struct Adapted {
     Real total;           // of the factors of the squares
@@ -92,16 +79,3 @@ template <class Real> struct Adapted {
         deviation = is_bounded ? fma(deviation, bounded, deviation) : deviation * fmath::exp(change);
     }
 };
-
-#define ADAPT(Real)                                                                                                           \
-    extern "C" __global__ void __launch_bounds__(THREADS, 3) search_adapt_##Real(                                             \
-        const Chunk* chunks, const Summed* tensors, const Term<Real>* terms, uint32_t count,                                  \
-        const __grid_constant__ Few<Real> few, Real total, Real most, uint32_t is_bounded                                     \
-    ) {                                                                                                                       \
-        const Adapted<Real> adapted = {total, most, is_bounded};                                                              \
-        const Term<Real>* const all = terms != nullptr ? terms : few.term;                                                    \
-        sum<Sum::FINISHED, Normals, Real, Real, ToNearest>(chunks, tensors, all, count, 0, 0, adapted);                       \
-    }
-
-ADAPT(f64)
-ADAPT(f32)
