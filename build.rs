@@ -36,6 +36,7 @@ for_each_pair!(pairs);
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
 const ROUTINES: &[(&str, &str)] = &[
     ("basis", "linalg/basis.cu"),
+    ("directions", "es/directions.cu"),
     ("estimate", "es/estimate.cu"),
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),

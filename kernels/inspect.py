@@ -25,7 +25,7 @@ where k is 4 and every copy has a gradient. Not counted are the code for a remai
 and the wider loops for sums of more than 4, which take less.
 
 Of a perturbation, an estimate and what adapts a search, the way round the main loop passes the loop over the terms once, and in it the code that draws a counter: the
-count is that of one term. A warp that draws signs goes round that code twice for a term, and the other seven of a block not at all.
+count is that of one term, and of directions that of one of them. A warp that draws signs goes round that code twice for a term, and the other seven of a block not at all.
 
 Kernels that run once a step and tensor are not counted, nor are those that only tests launch, nor those of linear algebra.
 """
@@ -68,7 +68,7 @@ STATES_WRITTEN |= {
 }
 
 # Deviations are one, beside a mean; separable CMA-ES writes a path beside it, then a path and variances beside deviations.
-STATES_WRITTEN |= {"search_sample": 0, "search_adapt": 1, "sep_cma_path": 1, "sep_cma_variance": 2}
+STATES_WRITTEN |= {"directions": 0, "search_sample": 0, "search_adapt": 1, "sep_cma_path": 1, "sep_cma_variance": 2}
 
 # The loops over the copies that are inside a loop: the kind of each, the first of KINDS among its accesses; how many such
 # accesses a copy takes; the loops inside it. A sum loads the address and the run of each copy. A copy stores its parameter and

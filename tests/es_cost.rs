@@ -8,7 +8,7 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Adaptation, Distribution, Estimator, Search, SearchSettings, Target, Term};
+use gradus::es::{Adaptation, Directions, Distribution, Estimator, Search, SearchSettings, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -188,6 +188,30 @@ fn an_update_of_sep_cma_es_is_four_launches() {
         assert_eq!(launches, expected);
         assert_eq!((report.host_synchronisations, report.allocations.made.count), (0, 0));
     }
+}
+
+/// Three vectors move once, and what they are added to there and back, in one launch.
+#[test]
+fn directions_move_once_in_one_launch() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 2 * CHUNK;
+    let mut plan = Directions::<bf16>::new(&device, &[Tensor::new(elements)]).unwrap();
+    let vectors: Vec<_> = (0..3).map(|_| Buffer::<f32>::zeros(&device, elements).unwrap()).collect();
+    let views: Vec<_> = vectors.iter().map(Buffer::view).collect();
+    let mut memory = Buffer::<bf16>::zeros(&device, elements).unwrap();
+    plan.add(&[1.0; 3], &views, &mut [memory.view_mut()]).unwrap();
+    alone.driver.reset();
+    plan.add(&[2.0; 3], &views, &mut [memory.view_mut()]).unwrap();
+    let report = alone.driver.report();
+    let counters = &report.kernels["directions_bf16"];
+    let elements = elements as u64;
+    assert_eq!((counters.global_written.bytes, counters.global_written.sectors), (2 * elements, 2 * elements / 32));
+    // A thread reads the rows' heads once, and the addresses of the vectors and of the target for every pack of four elements.
+    let tables = 2 * THREADS * (16 + 4) + elements / 4 * (3 * 8 + 8);
+    assert_eq!(counters.global_read.bytes, 14 * elements + tables);
+    assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+    assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
 }
 
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the

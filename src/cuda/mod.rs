@@ -41,6 +41,9 @@
 //! | (1 block a chunk) | tensor table | n rows of 32 bytes | 8 | read |
 //! | | terms, count, few | as of `perturb` | 8 | read |
 //! | | total, most, is_bounded | `T`, `T`, u32 | | |
+//! | `directions_<type>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 88 bytes | 8 | read |
+//! | | count, coefficients | u32: at most 8; 8 `T`, by value | | |
 //! | `sep_cma_path_<T>`, | chunk table | c rows of 16 bytes | 8 | read |
 //! | `sep_cma_variance_<T>` | tensor table | n rows of 64 bytes | 8 | read |
 //! | (1 block a chunk) | numbers | 2 f64 | 8 | read |
@@ -162,7 +165,8 @@
 //!
 //! A row of the tensor table of `search_sample` names a mean and deviations of `T`, which are read, and `to`, which is written and
 //! overlaps neither; one of `search_adapt` deviations and a mean of `T` in place of `other` and `to`, both read and written. What is
-//! said above of chunks and packs holds for them. A row of the tensor table of `sep_cma` names six arrays of `T`: sums, which are
+//! said above of chunks and packs holds for them. One of `directions` names `count` directions of `T`, which are read, and `to`, which
+//! is read and written and overlaps none of them. A row of the tensor table of `sep_cma` names six arrays of `T`: sums, which are
 //! read; deviations, which are read and written by `sep_cma_variance`; variances, which are read by both and written by that; paths
 //! of the step size and means, which are read and written by `sep_cma_path`; paths of variances, read and written by the other.
 //!

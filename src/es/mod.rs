@@ -5,7 +5,7 @@
 //! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members. A [`Search`] has deviations of every element that adapt (SNES,
-//! PGPE, sep-CMA-ES).
+//! PGPE, sep-CMA-ES). [`Guided`] noise is stretched along a few [`Directions`].
 //!
 //! # What is exact and what drifts
 //!
@@ -32,7 +32,9 @@
 
 mod adapt;
 mod adaptation;
+mod directions;
 mod estimate;
+mod guided;
 mod log;
 mod pairs;
 mod perturb;
@@ -45,7 +47,10 @@ mod unroll;
 
 pub(crate) use adapt::Adapting;
 pub use adaptation::Adaptation;
+pub use directions::Directions;
+pub(crate) use directions::{DirectionsBackend, MOST as DIRECTIONS, check_directed};
 pub use estimate::Estimator;
+pub use guided::{Guided, GuidedGradient, GuidedMember};
 pub use log::{Header, Log};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};

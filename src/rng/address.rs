@@ -17,8 +17,10 @@ impl Purpose {
     pub const GRADIENT_NOISE: Self = Self(2);
     /// Perturbation of parameters by an evolution strategy.
     pub const PERTURBATION: Self = Self(3);
+    /// Perturbation along a few directions.
+    pub const SUBSPACE: Self = Self(4);
 
-    /// The purpose of a number below 64; gradus uses 0 to 3 as named above. Errors: a greater number.
+    /// The purpose of a number below 64; gradus uses 0 to 4 as named above. Errors: a greater number.
     pub fn new(number: u64) -> Result<Self> {
         Ok(Self(fitting("purpose", number, PURPOSE_BITS)?))
     }

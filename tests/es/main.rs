@@ -3,10 +3,12 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod directions;
 mod drift;
 mod errors;
 mod estimate;
 mod expected;
+mod guided;
 mod log;
 mod model;
 mod pairs;

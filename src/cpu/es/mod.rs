@@ -1,10 +1,12 @@
 //! Evolution strategies on the CPU.
 
+mod directions;
 mod sample;
 mod sep_cma;
 mod shape;
 mod sums;
 
+pub(crate) use directions::CpuDirections;
 pub(crate) use sample::CpuSample;
 pub(crate) use sep_cma::CpuSepCma;
 pub(crate) use shape::CpuShape;
