@@ -36,6 +36,7 @@ for_each_pair!(pairs);
 /// Kernels of no rule, each PTX with the file under `kernels/` that has its entry points.
 const ROUTINES: &[(&str, &str)] = &[
     ("basis", "linalg/basis.cu"),
+    ("directions", "es/directions.cu"),
     ("estimate", "es/estimate.cu"),
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
@@ -45,6 +46,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),
+    ("sep_cma", "es/sep_cma.cu"),
     ("shape", "es/shape.cu"),
     ("spd_inverse", "linalg/spd_inverse.cu"),
     ("spd_tiles", "linalg/spd_tiles.cu"),

@@ -24,8 +24,8 @@ instructions for run k parameters, and the table gives c1 + c2 k + c0/k, each di
 where k is 4 and every copy has a gradient. Not counted are the code for a remainder of k divided by 4, which takes more a copy,
 and the wider loops for sums of more than 4, which take less.
 
-Of a perturbation and of an estimate, the way round the main loop passes the loop over the terms once, and in it the code that draws a counter: the
-count is that of one term. A warp that draws signs goes round that code twice for a term, and the other seven of a block not at all.
+Of a perturbation, an estimate and what adapts a search, the way round the main loop passes the loop over the terms once, and in it the code that draws a counter: the
+count is that of one term, and of directions that of one of them. A warp that draws signs goes round that code twice for a term, and the other seven of a block not at all.
 
 Kernels that run once a step and tensor are not counted, nor are those that only tests launch, nor those of linear algebra.
 """
@@ -55,7 +55,7 @@ REGISTERS, REGISTERS_MANY_STATES = 72, 96
 # Kernels that only tests launch, and those of linear algebra, which step no parameters.
 NOISE_OF_TESTS = ("noise_words", "noise_normals_of_words")
 LINEAR_ALGEBRA = ("basis_", "eigen_", "jacobi_", "kron_", "polar_", "poly_", "reduce_", "root_", "spd_", "syrk_", "warm_")
-NOT_COUNTED = ("fmath_", "shape_", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
+NOT_COUNTED = ("fmath_", "shape_", "sep_cma_step_size", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
 
 # State arrays that the main loop of a kernel of no rule writes. Of Entropy-SGD, which has one copy, it is the walker's step
 # inside its loop, which leaves two of the four alone.
@@ -66,6 +66,9 @@ STATES_WRITTEN |= {
     for distribution in ("normal", "rademacher", "uniform")
     for kernel, kind in (("perturb", ""), ("perturb", "_stochastic"), ("estimate", ""), ("estimate", "_squares"))
 }
+
+# Deviations are one, beside a mean; separable CMA-ES writes a path beside it, then a path and variances beside deviations.
+STATES_WRITTEN |= {"directions": 0, "search_sample": 0, "search_adapt": 1, "sep_cma_path": 1, "sep_cma_variance": 2}
 
 # The loops over the copies that are inside a loop: the kind of each, the first of KINDS among its accesses; how many such
 # accesses a copy takes; the loops inside it. A sum loads the address and the run of each copy. A copy stores its parameter and

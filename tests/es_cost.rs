@@ -8,7 +8,9 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, LowRank, Matrix, Target, Term};
+use gradus::es::{
+    Adaptation, Directions, Distribution, Estimator, LowRank, Matrix, Search, SearchSettings, Target, Term,
+};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -164,6 +166,87 @@ fn a_matrix_moves_once() {
             assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
         }
     }
+}
+
+/// A member is one launch that reads mean and deviations once, an update one that also writes them once; noise is not moved.
+#[test]
+fn a_search_moves_its_distribution_once() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 4 * CHUNK;
+    for population in [6, 12] {
+        let settings =
+            SearchSettings { adaptation: Adaptation::SNES, sigma: 0.1, population: Some(population), seed: 5 };
+        let mut search = Search::<bf16>::new(&device, settings, &[Tensor::new(elements)]).unwrap();
+        let mut memory = Buffer::<bf16>::zeros(&device, elements).unwrap();
+        let losses: Vec<f64> = (0..population as u32).map(f64::from).collect();
+        search.member(0, &mut [memory.view_mut()]).unwrap();
+        search.tell(&losses).unwrap();
+        for (name, row, read, written) in [("search_sample_bf16", 40, 8, 2), ("search_adapt_f32", 32, 8, 8)] {
+            alone.driver.reset();
+            match written {
+                2 => search.member(1, &mut [memory.view_mut()]).unwrap(),
+                _ => search.tell(&losses).unwrap(),
+            }
+            let report = alone.driver.report();
+            let counters = &report.kernels[name];
+            // Terms beyond the eighth are read by all threads, once for each span of theirs.
+            let terms = if written == 8 && population > 8 { 16 * 24 * population as u64 } else { 0 };
+            let tables = 4 * (THREADS * (16 + row + terms) + 8192);
+            let elements = elements as u64;
+            assert_eq!(counters.global_read.bytes, read * elements + tables, "{name} of {population}");
+            assert_eq!(counters.global_written.bytes, written * elements, "{name}");
+            assert_eq!(counters.global_written.sectors, written * elements / 32, "{name}");
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+            assert_eq!(report.allocations.made.count, 0);
+        }
+    }
+}
+
+/// Sums, paths with a norm, the step size, variances: four launches, and no wait.
+#[test]
+fn an_update_of_sep_cma_es_is_four_launches() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let settings = SearchSettings { adaptation: Adaptation::SepCmaEs, sigma: 0.1, population: Some(12), seed: 5 };
+    for lengths in [vec![0], vec![20_000, 5]] {
+        let tensors: Vec<Tensor> = lengths.iter().map(|length| Tensor::new(*length)).collect();
+        let mut search = Search::<bf16>::new(&device, settings, &tensors).unwrap();
+        let losses: Vec<f64> = (0..12).map(f64::from).collect();
+        search.tell(&losses).unwrap();
+        alone.driver.reset();
+        search.tell(&losses).unwrap();
+        assert_eq!(alone.driver.take_fault(), None);
+        let report = alone.driver.report();
+        let launches: Vec<_> = report.launches.iter().map(|launch| launch.kernel.as_str()).collect();
+        let expected = ["estimate_normal_squares_f32", "sep_cma_path_f32", "sep_cma_step_size", "sep_cma_variance_f32"];
+        assert_eq!(launches, expected);
+        assert_eq!((report.host_synchronisations, report.allocations.made.count), (0, 0));
+    }
+}
+
+/// Three vectors move once, and what they are added to there and back, in one launch.
+#[test]
+fn directions_move_once_in_one_launch() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let elements = 2 * CHUNK;
+    let mut plan = Directions::<bf16>::new(&device, &[Tensor::new(elements)]).unwrap();
+    let vectors: Vec<_> = (0..3).map(|_| Buffer::<f32>::zeros(&device, elements).unwrap()).collect();
+    let views: Vec<_> = vectors.iter().map(Buffer::view).collect();
+    let mut memory = Buffer::<bf16>::zeros(&device, elements).unwrap();
+    plan.add(&[1.0; 3], &views, &mut [memory.view_mut()]).unwrap();
+    alone.driver.reset();
+    plan.add(&[2.0; 3], &views, &mut [memory.view_mut()]).unwrap();
+    let report = alone.driver.report();
+    let counters = &report.kernels["directions_bf16"];
+    let elements = elements as u64;
+    assert_eq!((counters.global_written.bytes, counters.global_written.sectors), (2 * elements, 2 * elements / 32));
+    // A thread reads the rows' heads once, and the addresses of the vectors and of the target for every pack of four elements.
+    let tables = 2 * THREADS * (16 + 4) + elements / 4 * (3 * 8 + 8);
+    assert_eq!(counters.global_read.bytes, 14 * elements + tables);
+    assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+    assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
 }
 
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the

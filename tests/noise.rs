@@ -148,8 +148,9 @@ fn the_counter_is_laid_out_as_written() {
         Purpose::GRADIENT_NOISE,
         Purpose::PERTURBATION,
         Purpose::FACTORS,
+        Purpose::SUBSPACE,
     ];
-    assert_eq!(named, [0, 1, 2, 3, 4].map(|number| Purpose::new(number).unwrap()));
+    assert_eq!(named, [0, 1, 2, 3, 4, 5].map(|number| Purpose::new(number).unwrap()));
 }
 
 #[test]

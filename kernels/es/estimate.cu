@@ -1,4 +1,6 @@
-// Sums of noises alone, and with them those of their squares.
+// Sums of noises alone, and with them those of their squares. Search distributions stand here because they draw normals by the
+// same table, which is longer than the code of any of them.
+#include "es/search.cuh"
 #include "es/sums.cuh"
 
 extern "C" __device__ const uint32_t estimate_layout[3] = {CHUNK, THREADS, FEW};
@@ -16,3 +18,28 @@ extern "C" __device__ const uint32_t estimate_layout[3] = {CHUNK, THREADS, FEW};
 ESTIMATE(normal, Normals, (THREADS))
 ESTIMATE(rademacher, Signs, (THREADS, 3))
 ESTIMATE(uniform, Uniforms, (THREADS, 3))
+
+#define SAMPLE(Q)                                                                                                             \
+    extern "C" __global__ void __launch_bounds__(THREADS) search_sample_##Q(                                                  \
+        const Chunk* chunks, const Sampled* tensors, uint64_t seed, uint32_t field, uint32_t step, RealOf<Q> coefficient      \
+    ) {                                                                                                                       \
+        sample<Q>(chunks, tensors, seed, field, step, coefficient);                                                           \
+    }
+
+SAMPLE(f64)
+SAMPLE(f32)
+SAMPLE(bf16)
+SAMPLE(f16)
+
+#define ADAPT(Real)                                                                                                           \
+    extern "C" __global__ void __launch_bounds__(THREADS, 3) search_adapt_##Real(                                             \
+        const Chunk* chunks, const Summed* tensors, const Term<Real>* terms, uint32_t count,                                  \
+        const __grid_constant__ Few<Real> few, Real total, Real most, uint32_t is_bounded                                     \
+    ) {                                                                                                                       \
+        const Adapted<Real> adapted = {total, most, is_bounded};                                                              \
+        const Term<Real>* const all = terms != nullptr ? terms : few.term;                                                    \
+        sum<Sum::FINISHED, Normals, Real, Real, ToNearest>(chunks, tensors, all, count, 0, 0, adapted);                       \
+    }
+
+ADAPT(f64)
+ADAPT(f32)

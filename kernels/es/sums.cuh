@@ -2,6 +2,7 @@
 //
 //   perturb: to = from + sum a_j e_j, rounded to the type of `to`
 //   estimate: to = sum a_j e_j, and, in a launch of its own kind, squares = sum b_j e_j^2
+//   search: neither sum is written, but what is made of both
 #pragma once
 #include "core/pack.cuh"
 #include "core/raw.cuh"
@@ -70,23 +71,28 @@ enum class Sum {
     ADDED,    // to `other`, the parameters: `to` may be the same memory
     ALONE,    // there is no `other`
     SQUARES,  // `other` is written, as the sum of the squares
+    FINISHED, // neither sum is written: `finish` makes new elements of `to` and `other` of both
 };
+
+// What finishes sums that are written.
+struct Nothing {};
 
 // Elements of a pack: 16 bytes of the wider type, and at least those of a counter.
 template <class P, class Q, class Rounding>
 constexpr int PACK = std::is_same_v<Rounding, Stochastic> || sizeof(P) == 2 && sizeof(Q) == 2 ? 8 : 4;
 
-template <Sum SUM, class Draws, class P, class Q, class Rounding>
+template <Sum SUM, class Draws, class P, class Q, class Rounding, class Finish = Nothing>
 __device__ void sum(
     const Chunk* chunks, const Summed* tensors, const Term<RealOf<P>>* terms, uint32_t count,
-    uint64_t rounding_seed, uint32_t rounding_step
+    uint64_t rounding_seed, uint32_t rounding_step, const Finish& finish = {}
 ) {
     using Real = RealOf<P>;
     constexpr int N = PACK<P, Q, Rounding>;
     // What is rounded by chance takes registers for the words of each pack, squares for their sums.
-    constexpr bool IS_WIDE = std::is_same_v<Rounding, Stochastic> || SUM == Sum::SQUARES;
+    constexpr bool HAS_SQUARES = SUM == Sum::SQUARES || SUM == Sum::FINISHED;
+    constexpr bool IS_WIDE = std::is_same_v<Rounding, Stochastic> || HAS_SQUARES;
     constexpr int MOST = Draws::template PER_THREAD<Real> / N;
-    constexpr int PACKS = IS_WIDE && MOST > 1 ? MOST / 2 : MOST;
+    constexpr int PACKS = SUM == Sum::FINISHED ? 1 : IS_WIDE && MOST > 1 ? MOST / 2 : MOST;
     constexpr uint32_t SPAN = PACKS * N * THREADS;
 
     const Chunk chunk = chunks[blockIdx.x];
@@ -146,7 +152,7 @@ __device__ void sum(
                 const Real a = terms[j + i].coefficient, b = terms[j + i].of_square;
                 #pragma unroll
                 for (int k = 0; k < PACKS; k++) {
-                    if constexpr (SUM == Sum::SQUARES) {
+                    if constexpr (HAS_SQUARES) {
                         draws.add_squares(a, b, address, i, element + mine, k * THREADS * N, x[k], squares[k].element);
                     } else {
                         draws.add(a, address, i, element + mine, k * THREADS * N, x[k]);
@@ -158,6 +164,19 @@ __device__ void sum(
         P* const beside = other + mine;
         #pragma unroll
         for (int k = 0; k < PACKS; k++) {
+            if constexpr (SUM == Sum::FINISHED) {
+                if (has[k]) {
+                    Pack<Q, N> old = load<N>(stored + k * THREADS * N);
+                    Pack<P, N> old_beside = load<N>(beside + k * THREADS * N);
+                    #pragma unroll
+                    for (int i = 0; i < N; i++) {
+                        finish(x[k][i], squares[k].element[i], old.element[i], old_beside.element[i]);
+                    }
+                    store<N>(stored + k * THREADS * N, old);
+                    store<N>(beside + k * THREADS * N, old_beside);
+                }
+                continue;
+            }
             const Words words = dice.pack(element + mine + k * THREADS * N);
             Pack<Q, N> rounded;
             #pragma unroll
@@ -184,6 +203,10 @@ __device__ void sum(
             const Real number = draws.element(address_of(j), element + at);
             x = fma(terms[j].coefficient, number, x);
             squares = fma(terms[j].of_square, number * number, squares);
+        }
+        if constexpr (SUM == Sum::FINISHED) {
+            finish(x, squares, to[at], other[at]);
+            continue;
         }
         if constexpr (SUM == Sum::SQUARES) {
             other[at] = squares;

@@ -28,7 +28,30 @@
 //! | `noise_normals` (1 block | noise | `count` f32, disjoint from all else | 4 | written |
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
-//!
+//! | `perturb_<distribution>_` | chunk table | c rows of 16 bytes | 8 | read |
+//! | `<from>_<to>`, `estimate_` | tensor table | n rows of 32 bytes | 8 | read |
+//! | `<distribution>_<type>` | terms | their number rows of 24 bytes, of 32 where `T` is f64; or null, where `few` has them | 8 | read |
+//! | (1 block a chunk) | count, few | u32; 8 such rows, by value | | |
+//! | | seed, step | u64, u32: of the rounding by chance | | |
+//! | `search_sample_<type>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 40 bytes | 8 | read |
+//! | | seed, field, step | u64, u32, u32: elements below 2^40 | | |
+//! | | coefficient | `T` | | |
+//! | `search_adapt_<T>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 32 bytes | 8 | read |
+//! | | terms, count, few | as of `perturb` | 8 | read |
+//! | | total, most, is_bounded | `T`, `T`, u32 | | |
+//! | `directions_<type>` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 88 bytes | 8 | read |
+//! | | count, coefficients | u32: at most 8; 8 `T`, by value | | |
+//! | `sep_cma_path_<T>`, | chunk table | c rows of 16 bytes | 8 | read |
+//! | `sep_cma_variance_<T>` | tensor table | n rows of 64 bytes | 8 | read |
+//! | (1 block a chunk) | numbers | 2 f64 | 8 | read |
+//! | | keep, gain; keep, old, rank_one, rank_mu | `T` each | | |
+//! | | partials (the first) | an f64 for every chunk that is not empty | 8 | written |
+//! | `sep_cma_step_size` | partials, count | their number, u32, as above | 8 | read |
+//! | (1 block) | damping, expected, bound, gain | f64 each | | |
+//! | | numbers | 2 f64 | 8 | read, written |
 //! | `shape_ranks`, | losses | n f32 | 4 | read |
 //! | `shape_signs` (1 thread | count | u32: n, at most 2^20 | | |
 //! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |
@@ -177,6 +200,12 @@
 //! element, and arrays of the object's own, which overlap nothing: 4 moments of as many `T`, or 7 where it is not factored; where it is,
 //! 9 arrays of rows and of columns and the partial sums over X and Y, of the sizes that its axes give them. Its parts and items are
 //! those of the tables, the numbers of the first of them as it says.
+//! A row of the tensor table of `search_sample` names a mean and deviations of `T`, which are read, and `to`, which is written and
+//! overlaps neither; one of `search_adapt` deviations and a mean of `T` in place of `other` and `to`, both read and written. What is
+//! said above of chunks and packs holds for them. One of `directions` names `count` directions of `T`, which are read, and `to`, which
+//! is read and written and overlaps none of them. A row of the tensor table of `sep_cma` names six arrays of `T`: sums, which are
+//! read; deviations, which are read and written by `sep_cma_variance`; variances, which are read by both and written by that; paths
+//! of the step size and means, which are read and written by `sep_cma_path`; paths of variances, read and written by the other.
 //!
 //! A row of the table of `jacobi` begins as one of the block table does, with Q \[order×order\] in place of the inverse, and
 //! names `order` values, which are written. With n the greatest order of a launch and s and v the least multiples of 2 and of

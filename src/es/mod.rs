@@ -6,6 +6,8 @@
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members.
 //! A learned optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
+//! (PES, NRES), and [`Shaping`] weights of the losses of members. A [`Search`] has deviations of every element that adapt (SNES,
+//! PGPE, sep-CMA-ES). [`Guided`] noise is stretched along a few [`Directions`].
 //!
 //! # What is exact and what drifts
 //!
@@ -30,17 +32,28 @@
 //! An update of bf16 weights in place that is much smaller than the distance of neighbouring values is lost to rounding to nearest;
 //! by chance it is kept in the mean.
 
+mod adapt;
+mod adaptation;
+mod directions;
 mod estimate;
+mod guided;
 mod log;
 mod low_rank;
 mod pairs;
 mod perturb;
+mod search;
+pub(crate) mod sep_cma;
 mod shape;
 mod sums;
 mod term;
 mod unroll;
 
+pub(crate) use adapt::Adapting;
+pub use adaptation::Adaptation;
+pub use directions::Directions;
+pub(crate) use directions::{DirectionsBackend, MOST as DIRECTIONS, check_directed};
 pub use estimate::Estimator;
+pub use guided::{Guided, GuidedGradient, GuidedMember};
 pub use log::{Header, Log};
 pub(crate) use low_rank::{
     FactoredTerm, LowRankBackend, Multiplication, Shard, Side, Source, check_multiplication, element,
@@ -50,6 +63,8 @@ pub use low_rank::{LowRank, Matrix};
 pub(crate) use low_rank::{MOST_RANK, SIDE_SHIFT};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
+pub(crate) use search::{SampleBackend, check_sampled};
+pub use search::{Search, SearchSettings};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
 pub(crate) use sums::{Beside, Kind, SumsBackend, check_memory};

@@ -1,6 +1,6 @@
 //! What every sum of noises over the tensors of a model is made from.
 
-use super::{Rounding, Term};
+use super::{Adapting, Rounding, Term};
 use crate::backend::{Slot, Span, check_spans};
 use crate::device::{Device, Place};
 use crate::element::Element;
@@ -67,6 +67,9 @@ pub(crate) enum Beside<'a, 'v, P: Element> {
     Nothing,
     /// The sum is written alone, and the squares of its terms, with factors of their own, are summed to these.
     Squares(&'a [f64], &'a mut [ViewMut<'v, P>]),
+    /// Neither that sum nor the one of squares, with such factors, is written: what is written are means, and these are their
+    /// deviations, which both sums adapt.
+    Deviations(&'a [f64], Adapting, &'a mut [ViewMut<'v, P>]),
 }
 
 /// [`Beside`] without its contents.
@@ -76,6 +79,7 @@ pub(crate) enum Kind {
     Parameters,
     Nothing,
     Squares,
+    Deviations,
 }
 
 impl<'a, P: Element> Beside<'a, '_, P> {
@@ -85,12 +89,22 @@ impl<'a, P: Element> Beside<'a, '_, P> {
             Self::Parameters(_) => Kind::Parameters,
             Self::Nothing => Kind::Nothing,
             Self::Squares(..) => Kind::Squares,
+            Self::Deviations(..) => Kind::Deviations,
         }
+    }
+
+    /// How deviations adapt, if there are any.
+    #[cfg(feature = "cuda")]
+    pub(crate) fn adapting(&self) -> Option<Adapting> {
+        if let Self::Deviations(_, adapting, _) = self { Some(*adapting) } else { None }
     }
 
     /// The factors of the squares, if there are any.
     pub(crate) fn factors(&self) -> &'a [f64] {
-        if let Self::Squares(factors, _) = self { factors } else { &[] }
+        match self {
+            Self::Squares(factors, _) | Self::Deviations(factors, ..) => factors,
+            _ => &[],
+        }
     }
 }
 
@@ -103,12 +117,14 @@ pub(crate) fn check_memory<P: Element, Q: Element>(slots: &[Slot], bound: &[[u64
             Kind::Itself => "parameter",
             Kind::Parameters => "target",
             Kind::Nothing | Kind::Squares => "estimate",
+            Kind::Deviations => "mean",
         };
         spans.push(Span::written::<Q>(name, position, to, slot.length));
         match kind {
             Kind::Itself | Kind::Nothing => {}
             Kind::Parameters => spans.push(Span::read::<P>("parameter", position, other, slot.length)),
             Kind::Squares => spans.push(Span::written::<P>("sum of squares", position, other, slot.length)),
+            Kind::Deviations => spans.push(Span::written::<P>("deviation", position, other, slot.length)),
         }
     }
     check_spans(spans)

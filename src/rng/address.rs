@@ -19,8 +19,10 @@ impl Purpose {
     pub const PERTURBATION: Self = Self(3);
     /// Factors of a perturbation of low rank.
     pub const FACTORS: Self = Self(4);
+    /// Perturbation along a few directions.
+    pub const SUBSPACE: Self = Self(5);
 
-    /// The purpose of a number below 64; gradus uses 0 to 4 as named above. Errors: a greater number.
+    /// The purpose of a number below 64; gradus uses 0 to 5 as named above. Errors: a greater number.
     pub fn new(number: u64) -> Result<Self> {
         Ok(Self(fitting("purpose", number, PURPOSE_BITS)?))
     }

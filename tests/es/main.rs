@@ -3,15 +3,19 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod directions;
 mod drift;
 mod errors;
 mod estimate;
 mod expected;
+mod guided;
 mod log;
 mod low_rank;
 mod model;
 mod pairs;
 mod perturb;
 mod rounding;
+mod search;
+mod sep_cma;
 mod shape;
 mod unroll;

@@ -1,10 +1,16 @@
 //! Evolution strategies on the CPU.
 
+mod directions;
 mod low_rank;
 mod multiply;
+mod sample;
+mod sep_cma;
 mod shape;
 mod sums;
 
+pub(crate) use directions::CpuDirections;
 pub(crate) use low_rank::CpuLowRank;
+pub(crate) use sample::CpuSample;
+pub(crate) use sep_cma::CpuSepCma;
 pub(crate) use shape::CpuShape;
 pub(crate) use sums::CpuSums;

@@ -10,7 +10,7 @@ use crate::fmath::fma;
 use crate::memory::{View, ViewMut};
 
 /// Threads of the block whose sums these are.
-const LANES: usize = 256;
+pub(super) const LANES: usize = 256;
 
 pub(crate) struct CpuShape(ShapePlan);
 
@@ -65,9 +65,13 @@ fn ranks(losses: &[f32], sums: &[f64], total: f64, scale: f64, weights: &mut [f3
     }
 }
 
-/// The sum in the order of a block: each lane takes every [`LANES`]th number, then halves are added to halves.
-fn sum_of_block(count: usize, mut add: impl FnMut(f64, usize) -> f64) -> f64 {
-    let mut lanes: [f64; LANES] = array::from_fn(|lane| (lane..count).step_by(LANES).fold(0.0, &mut add));
+/// The sum in the order of a block: each lane takes every [`LANES`]th number.
+pub(super) fn sum_of_block(count: usize, mut add: impl FnMut(f64, usize) -> f64) -> f64 {
+    sum_of_lanes(array::from_fn(|lane| (lane..count).step_by(LANES).fold(0.0, &mut add)))
+}
+
+/// The sum over the lanes of a block, halves added to halves.
+pub(super) fn sum_of_lanes(mut lanes: [f64; LANES]) -> f64 {
     let mut apart = LANES / 2;
     while apart > 0 {
         for lane in 0..apart {

@@ -9,7 +9,7 @@ use crate::cpu::address::{host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Dtype, Element, Real};
 use crate::error::Result;
-use crate::es::{Beside, Rounding, SumsBackend, Term, check_memory};
+use crate::es::{Adapting, Beside, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::ViewMut;
 use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Signs, Uniforms, key, philox4x32};
 
@@ -32,6 +32,7 @@ enum Other<'a, P> {
     Parameters(&'a [P]),
     Nothing,
     Squares(&'a mut [P]),
+    Deviations(Adapting, &'a mut [P]),
 }
 
 impl<'a, P> Other<'a, P> {
@@ -39,7 +40,7 @@ impl<'a, P> Other<'a, P> {
         match self {
             Self::Itself | Self::Nothing => None,
             Self::Parameters(from) => Some(from.as_ptr().addr() as u64),
-            Self::Squares(to) => Some(to.as_ptr().addr() as u64),
+            Self::Squares(to) | Self::Deviations(_, to) => Some(to.as_ptr().addr() as u64),
         }
     }
 
@@ -50,6 +51,9 @@ impl<'a, P> Other<'a, P> {
             Self::Parameters(from) => Self::Parameters(from.split_off(..count).unwrap_or_default()),
             Self::Nothing => Self::Nothing,
             Self::Squares(to) => Self::Squares(to.split_off_mut(..count).unwrap_or_default()),
+            Self::Deviations(adapting, to) => {
+                Self::Deviations(*adapting, to.split_off_mut(..count).unwrap_or_default())
+            }
         }
     }
 }
@@ -61,6 +65,9 @@ fn others<'a, P: Element>(beside: Beside<'a, '_, P>, tensors: usize) -> Vec<Othe
         Beside::Parameters(from) => from.iter().map(|from| Other::Parameters(host(from))).collect(),
         Beside::Nothing => (0..tensors).map(|_| Other::Nothing).collect(),
         Beside::Squares(_, to) => to.iter_mut().map(|to| Other::Squares(host_mut(to))).collect(),
+        Beside::Deviations(_, adapting, to) => {
+            to.iter_mut().map(|to| Other::Deviations(adapting, host_mut(to))).collect()
+        }
     }
 }
 
@@ -206,21 +213,30 @@ fn block<D: Draws, P: Element<Real = Q::Real>, Q: Element>(sum: Sum<'_, P, Q>) {
     match &sum.other {
         Other::Parameters(from) => x.iter_mut().zip(*from).for_each(|(x, from)| *x = from.load()),
         Other::Itself => x.iter_mut().zip(&*sum.to).for_each(|(x, to)| *x = to.load()),
-        Other::Nothing | Other::Squares(_) => {}
+        Other::Nothing | Other::Squares(_) | Other::Deviations(..) => {}
     }
     for noise in sum.noises {
         let numbers = D::numbers(noise.key, &noise.address, sum.element).map(|x| Q::Real::from_f64(f64::from(x)));
         for i in 0..BATCH {
             x[i] = noise.coefficient.fma(numbers[i], x[i]);
         }
-        if let Other::Squares(_) = sum.other {
+        if let Other::Squares(_) | Other::Deviations(..) = sum.other {
             for i in 0..BATCH {
                 squares[i] = noise.factor.fma(numbers[i] * numbers[i], squares[i]);
             }
         }
     }
-    if let Other::Squares(to) = sum.other {
-        to.iter_mut().zip(squares).for_each(|(to, x)| *to = P::store(x));
+    match sum.other {
+        Other::Squares(to) => to.iter_mut().zip(squares).for_each(|(to, x)| *to = P::store(x)),
+        Other::Deviations(adapting, deviations) => {
+            let elements = sum.to.iter_mut().zip(deviations);
+            for ((mean, deviation), (sum, squares)) in elements.zip(x.into_iter().zip(squares)) {
+                let (m, s) = adapting.adapted(mean.load(), deviation.load(), sum, squares);
+                (*mean, *deviation) = (Q::store(m), P::store(s));
+            }
+            return;
+        }
+        _ => {}
     }
     match sum.dice.0 {
         Some((key, address)) if Q::DTYPE == Dtype::Bf16 => {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, DeviceRepr, PushKernelArg, SyncOnDrop};
 
+use super::terms::{FEW, TERM, Terms};
 use crate::cuda::address::{read, written};
-use crate::cuda::es::terms::{FEW, TERM, Terms};
 use crate::cuda::transfer::{not_capturing, uploaded};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;

@@ -2,22 +2,21 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
 
+use super::tables::Tables;
+use super::terms::{FEW, Few, TERM, Terms};
 use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::{read, written};
-use crate::cuda::chunks::{chunks_of, count_chunks};
-use crate::cuda::es::terms::{FEW, Few, TERM, Terms};
-use crate::cuda::transfer::{not_capturing, uploaded};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Element};
 use crate::error::Result;
-use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term, check_memory};
+use crate::es::{Adapting, Beside, Distribution, Kind, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::ViewMut;
 
-/// Elements of a pack, and the flag of a row whose arrays and noise have packs of so many that begin together.
-const PACKED: [(u64, u64); 2] = [(4, 1), (8, 2)];
+/// The layout of modules whose kernels take them.
+pub(super) const LAYOUT: [u32; 3] = [CHUNK as u32, THREADS, FEW as u32];
 
 /// Tensors in the memory of a CUDA device.
 pub(crate) struct CudaSums<P: Element, Q: Element> {
@@ -26,7 +25,8 @@ pub(crate) struct CudaSums<P: Element, Q: Element> {
     /// That of stochastic rounding, or of squares, where there is one.
     other: Option<Kernel>,
     slots: Vec<Slot>,
-    tables: Option<Tables>,
+    /// Those of the last call, and what stood beside the tensors there.
+    tables: Option<(Tables<2>, Kind)>,
     terms: Terms,
     types: PhantomData<(P, Q)>,
 }
@@ -34,15 +34,6 @@ pub(crate) struct CudaSums<P: Element, Q: Element> {
 struct Kernel {
     name: String,
     function: CudaFunction,
-}
-
-/// The tables of the last call. They hold until an address changes, or what stands there.
-struct Tables {
-    bound: Vec<[u64; 2]>,
-    kind: Kind,
-    tensors: CudaSlice<u64>,
-    chunks: CudaSlice<u64>,
-    chunk_count: usize,
 }
 
 impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
@@ -60,8 +51,13 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         Self::new(cuda, "estimate", name(""), squares, slots)
     }
 
+    /// Sums that adapt means and deviations.
+    pub(crate) fn adapt(cuda: &Cuda, slots: Vec<Slot>) -> Result<Self> {
+        Self::new(cuda, "estimate", format!("search_adapt_{}", Q::DTYPE), None, slots)
+    }
+
     fn new(cuda: &Cuda, module: &'static str, usual: String, other: Option<String>, slots: Vec<Slot>) -> Result<Self> {
-        let module = modules::load(cuda, module, &[CHUNK as u32, THREADS, FEW as u32])?;
+        let module = modules::load(cuda, module, &LAYOUT)?;
         let kernel = |name: String| -> Result<Kernel> {
             Ok(Kernel { function: modules::function(cuda, &module, &name)?, name })
         };
@@ -71,22 +67,12 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
 
     /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where it is written.
     fn bind(&mut self, bound: Vec<[u64; 2]>, kind: Kind) -> Result<()> {
-        if self.tables.as_ref().is_some_and(|tables| tables.bound == bound && tables.kind == kind) {
+        if self.tables.as_ref().is_some_and(|(tables, held)| tables.bound == bound && *held == kind) {
             return Ok(());
         }
         check_memory::<P, Q>(&self.slots, &bound, kind)?;
-        not_capturing(&self.cuda, "the addresses of tensors have changed")?;
-        let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
-        for (position, (slot, &[other, to])) in self.slots.iter().zip(&bound).enumerate() {
-            let places = [other / size_of::<P>() as u64, to / size_of::<Q>() as u64, slot.first];
-            let together = |pack: u64| places.iter().all(|place| place % pack == places[0] % pack);
-            let flags: u64 = PACKED.iter().filter(|(pack, _)| together(*pack)).map(|(_, flag)| flag).sum();
-            tensors.extend([other, to, slot.first, slot.id | flags << 32]);
-            chunks.extend(chunks_of::<Q>(position, slot.length, to).flatten());
-        }
-        let chunk_count = count_chunks(&mut chunks);
-        let (tensors, chunks) = (uploaded(&self.cuda, &tensors)?, uploaded(&self.cuda, &chunks)?);
-        self.tables = Some(Tables { bound, kind, tensors, chunks, chunk_count });
+        let tables = Tables::new::<Q>(&self.cuda, &self.slots, bound, [size_of::<P>(), size_of::<Q>()])?;
+        self.tables = Some((tables, kind));
         Ok(())
     }
 
@@ -118,13 +104,15 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         to: &mut [ViewMut<'_, Q>],
     ) -> Result<()> {
         let cuda = self.cuda.clone();
-        let kind = beside.kind();
+        let (kind, adapting) = (beside.kind(), beside.adapting());
         let (few, many) = self.bind_terms(terms, beside.factors())?;
         let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
         let others: Vec<u64> = match &mut beside {
             Beside::Itself | Beside::Nothing => Vec::new(),
             Beside::Parameters(from) => from.iter().map(|from| read(&cuda, from, &mut guards)).collect(),
-            Beside::Squares(_, to) => to.iter_mut().map(|to| written(&cuda, to, &mut guards)).collect(),
+            Beside::Squares(_, to) | Beside::Deviations(_, _, to) => {
+                to.iter_mut().map(|to| written(&cuda, to, &mut guards)).collect()
+            }
         };
         let mut bound = Vec::with_capacity(to.len());
         for (position, to) in to.iter_mut().enumerate() {
@@ -133,7 +121,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         }
         self.bind(bound, kind)?;
 
-        let Some(tables) = &self.tables else { return Ok(()) };
+        let Some((tables, _)) = &self.tables else { return Ok(()) };
         let (seed, step) = match rounding {
             Rounding::Nearest => (0, 0),
             Rounding::Stochastic { seed, step } => (seed, step as u32),
@@ -142,8 +130,13 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         let kernel = self.other.as_ref().filter(|_| is_other).unwrap_or(&self.usual);
         let (count, blocks) = (terms.len() as u32, tables.chunk_count as u32);
         let mut launch = cuda.stream().launch_builder(&kernel.function);
-        launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few).arg(&seed).arg(&step);
-        // SAFETY: the contract of `perturb_<distribution>_<from>_<to>` in src/cuda/mod.rs. The caller has checked lengths and
+        launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few);
+        let numbers = adapting.map(Adapting::numbers::<Q::Real>);
+        match &numbers {
+            Some((total, most, is_bounded)) => launch.arg(total).arg(most).arg(is_bounded),
+            None => launch.arg(&seed).arg(&step),
+        };
+        // SAFETY: the contract of `perturb_<distribution>_<from>_<to>` in src/cuda/mod.rs, or of `search_adapt_<T>`. The caller has checked lengths and
         // devices, `check_memory` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the
         // launch is enqueued; `bind_terms` wrote as many terms as there are, into the one place or the other.
         let launched = unsafe { launch.launch(blocks_of_threads(blocks)) };
