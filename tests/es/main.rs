@@ -18,3 +18,4 @@ mod search;
 mod sep_cma;
 mod shape;
 mod unroll;
+mod xnes;
