@@ -170,7 +170,7 @@ impl Adaptation {
 }
 
 /// The weights of losses. Those of ranks see every difference of f64: they are of the places of the losses among each other.
-fn weights(shaping: Shaping, losses: &[f64]) -> Result<Vec<f64>> {
+pub(super) fn weights(shaping: Shaping, losses: &[f64]) -> Result<Vec<f64>> {
     let rounded: Vec<f32> = match shaping {
         Shaping::CentredRanks | Shaping::NesUtilities | Shaping::CmaWeights => places(losses),
         _ => losses.iter().map(|loss| *loss as f32).collect(),

@@ -7,7 +7,38 @@
 //! (PES, NRES), and [`Shaping`] weights of the losses of members.
 //! A learned optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
 //! (PES, NRES), and [`Shaping`] weights of the losses of members. A [`Search`] has deviations of every element that adapt (SNES,
-//! PGPE, sep-CMA-ES). [`Guided`] noise is stretched along a few [`Directions`].
+//! PGPE, sep-CMA-ES). [`Xnes`] has all covariances of a few coordinates.
+//! [`Guided`] noise is stretched along a few [`Directions`].
+//!
+//! # Methods that need no object of their own
+//!
+//! What a method weighs is a [`Term`], wherever the weight comes from.
+//!
+//! * Zeroth-order actor-critic (ZOAC, Lei et al. 2025) explores stepwise: every segment j of a rollout is played with noise of its own,
+//!   a pair of its own here, and has an advantage Aⱼ that a critic makes of its rewards. The gradient of the loss, the negative
+//!   return, has the coefficient `-Aⱼ/(σn)` for each of the n best segments.
+//! * ES-ENAS (Song et al. 2021) gives both members of a pair an architecture that a controller proposes: the parameters that all
+//!   architectures share take the gradient of [`Pairs::terms`], and the controller the same losses.
+//!
+//! ```
+//! use gradus::es::{Distribution, Estimator, Term};
+//! use gradus::optim::Tensor;
+//! use gradus::{Buffer, Device};
+//!
+//! let (device, sigma) = (Device::cpu(), 0.1);
+//! let mut estimator = Estimator::<f32>::new(&device, Distribution::Normal, &[Tensor::new(1000)])?;
+//! // The advantages of four segments, of which the better two count.
+//! let mut segments: Vec<(u64, f64)> = (0..).zip([0.3, -1.2, 0.8, 0.1]).collect();
+//! segments.sort_by(|a, b| b.1.total_cmp(&a.1));
+//! let terms: Vec<Term> = segments[..2]
+//!     .iter()
+//!     .map(|&(pair, advantage)| Term { coefficient: -advantage / (sigma * 2.0), seed: 7, step: 0, pair })
+//!     .collect();
+//! let mut gradient = Buffer::<f32>::zeros(&device, 1000)?;
+//! estimator.write(&terms, &mut [gradient.view_mut()])?;
+//! # assert!(gradient.to_vec()?.iter().all(|g| g.is_finite()) && terms[0].pair == 2);
+//! # Ok::<(), gradus::Error>(())
+//! ```
 //!
 //! # What is exact and what drifts
 //!
@@ -47,6 +78,7 @@ mod shape;
 mod sums;
 mod term;
 mod unroll;
+mod xnes;
 
 pub(crate) use adapt::Adapting;
 pub use adaptation::Adaptation;
@@ -70,5 +102,6 @@ pub use shape::{Shaper, Shaping};
 pub(crate) use sums::{Beside, Kind, SumsBackend, check_memory};
 pub use term::Term;
 pub use unroll::{InnerStep, Unroll, UnrolledEs};
+pub use xnes::{Xnes, XnesSettings};
 
 pub use crate::rng::Distribution;

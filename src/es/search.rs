@@ -36,8 +36,8 @@ pub struct SearchSettings {
 ///
 /// Members are written as elements of type `Q`; mean and deviations are f32 (f64 for f64), 8 (16) bytes an element together, and
 /// noise is not kept, but drawn again where it is needed. A member is one launch on CUDA, and an update one or a few, whatever the
-/// number of tensors and members; none waits for the device, and after the first generation none allocates, while the members'
-/// memory stays where it is. The bits are the same on every device.
+/// number of tensors and members; none waits for the device, and none allocates while the members' memory stays
+/// where it is and no more noises count than before. The bits are the same on every device.
 ///
 /// The noise of member i is the [`Term`] of the seed, with the generation as step and i as pair; where members are pairs, that of
 /// members 2k and 2k + 1 has the pair k. An element's is that of its place in the tensor of its id, so that shards on several machines

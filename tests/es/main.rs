@@ -16,6 +16,8 @@ mod pairs;
 mod perturb;
 mod rounding;
 mod search;
+mod search_errors;
 mod sep_cma;
 mod shape;
 mod unroll;
+mod xnes;

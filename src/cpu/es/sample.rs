@@ -1,7 +1,6 @@
 //! Members of search distributions. Twin: `sample` in `kernels/es/search.cuh`.
 
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
 use crate::backend::{CHUNK, Slot};
 use crate::cpu::address::{host, host_mut};
@@ -46,21 +45,16 @@ impl<Q: Element> SampleBackend<Q> for CpuSample {
         check_sampled::<Q>(&self.slots, &bound)?;
         let tensors = self.slots.iter().zip(means.iter().zip(deviations)).zip(to);
         for ((slot, (mean, deviation)), to) in tensors {
-            let address = term.address(slot.id)?;
-            let parts = to.par_chunks_mut(CHUNK as usize).enumerate();
-            let parts =
-                parts.zip(host(mean).par_chunks(CHUNK as usize)).zip(host(deviation).par_chunks(CHUNK as usize));
-            parts.for_each(|(((chunk, to), mean), deviation)| {
-                self.cpu.run(Loop::<Q> {
-                    key: key(term.seed),
-                    address,
-                    coefficient: Q::Real::from_f64(term.coefficient),
-                    element: slot.first + chunk as u64 * CHUNK,
-                    mean,
-                    deviation,
-                    to,
-                });
-            });
+            let all = Loop::<Q> {
+                key: key(term.seed),
+                address: term.address(slot.id)?,
+                coefficient: Q::Real::from_f64(term.coefficient),
+                element: slot.first,
+                mean: host(mean),
+                deviation: host(deviation),
+                to,
+            };
+            all.run_parts(self.cpu);
         }
         Ok(())
     }
@@ -77,24 +71,46 @@ struct Loop<'a, Q: Element> {
     to: &'a mut [Q],
 }
 
+impl<Q: Element> Loop<'_, Q> {
+    /// Splits the first `count` elements off.
+    #[inline(always)]
+    fn split_off(&mut self, count: usize) -> Self {
+        let element = self.element;
+        self.element += count as u64;
+        Self {
+            element,
+            mean: self.mean.split_off(..count).unwrap_or_default(),
+            deviation: self.deviation.split_off(..count).unwrap_or_default(),
+            to: self.to.split_off_mut(..count).unwrap_or_default(),
+            ..*self
+        }
+    }
+
+    /// Chunk by chunk, in parallel; a chunk is done before other threads have heard of it.
+    fn run_parts(mut self, cpu: Cpu) {
+        let chunks = self.to.len().div_ceil(CHUNK as usize);
+        if chunks <= 1 {
+            return cpu.run(self);
+        }
+        let first = self.split_off(chunks / 2 * CHUNK as usize);
+        rayon::join(|| first.run_parts(cpu), || self.run_parts(cpu));
+    }
+}
+
 impl<Q: Element> WithSimd for Loop<'_, Q> {
     type Output = ();
 
     #[inline(always)]
-    fn with_simd<S: Simd>(self, _: S) {
-        let Self { key, address, coefficient, mut element, mut mean, mut deviation, mut to } = self;
+    fn with_simd<S: Simd>(mut self, _: S) {
         let zero = Q::Real::from_f64(0.0);
-        while !to.is_empty() {
+        while !self.to.is_empty() {
             // Up to the next multiple of a batch: from there on, batches begin with a counter.
-            let count = (BATCH - (element % BATCH as u64) as usize).min(to.len());
+            let count = (BATCH - (self.element % BATCH as u64) as usize).min(self.to.len());
+            let Self { key, address, coefficient, element, mean, deviation, to } = self.split_off(count);
             let numbers = Normals::numbers(key, &address, element).map(|x| Q::Real::from_f64(f64::from(x)));
-            let elements = to.split_off_mut(..count).unwrap_or_default().iter_mut();
-            let means = mean.split_off(..count).unwrap_or_default();
-            let deviations = deviation.split_off(..count).unwrap_or_default();
-            for (((to, m), s), number) in elements.zip(means).zip(deviations).zip(numbers) {
+            for (((to, m), s), number) in to.iter_mut().zip(mean).zip(deviation).zip(numbers) {
                 *to = Q::store(select(coefficient == zero, *m, fma(*s, coefficient * number, *m)));
             }
-            element += count as u64;
         }
     }
 }

@@ -48,7 +48,7 @@ impl<Q: Element> CudaDirections<Q> {
         let module = modules::load(cuda, "directions", &[CHUNK as u32, THREADS, DIRECTIONS as u32])?;
         let name = format!("directions_{}", Q::DTYPE);
         let kernel = modules::function(cuda, &module, &name)?;
-        // No noise has to begin where a pack does.
+        // No noise has to begin where a pack does, and where there is no direction, its address is 0.
         let slots = slots.into_iter().map(|slot| Slot { first: 0, ..slot }).collect();
         Ok(Self { cuda: cuda.clone(), name, kernel, slots, tables: None, types: PhantomData })
     }

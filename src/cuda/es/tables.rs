@@ -12,8 +12,7 @@ use crate::error::Result;
 /// Elements of a pack, and the flag of a row whose arrays and noise have packs of so many that begin together.
 const PACKED: [(u64, u64); 2] = [(4, 1), (8, 2)];
 
-/// The tables of the last call, for `N` arrays of a tensor, whose addresses are 0 where there is none. They hold until an address
-/// changes.
+/// The tables of the last call, for `N` arrays of a tensor. They hold until an address changes.
 pub(super) struct Tables<const N: usize> {
     pub(super) bound: Vec<[u64; N]>,
     pub(super) tensors: CudaSlice<u64>,
@@ -33,8 +32,7 @@ impl<const N: usize> Tables<N> {
         not_capturing(cuda, "the addresses of tensors have changed")?;
         let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
         for (position, (slot, addresses)) in slots.iter().zip(&bound).enumerate() {
-            let arrays = || addresses.iter().zip(sizes).filter(|(address, _)| **address != 0);
-            let places = || arrays().map(|(address, size)| address / size as u64);
+            let places = || addresses.iter().zip(sizes).map(|(address, size)| address / size as u64);
             let together = |pack: u64| places().all(|place| place % pack == slot.first % pack);
             let flags: u64 = PACKED.iter().filter(|(pack, _)| together(*pack)).map(|(_, flag)| flag).sum();
             tensors.extend(addresses.iter().copied().chain([slot.first, slot.id | flags << 32]));
