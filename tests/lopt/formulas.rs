@@ -60,8 +60,11 @@ fn error<P: Element>(hidden: usize, form: Form, shapes: &[&[usize]], steps: u64)
 
 #[test]
 fn f64_steps_are_those_of_the_formulas() {
-    for (hidden, form) in [(4, Form::SmallFc), (5, Form::Star), (32, Form::SmallFc)] {
-        let worst = error::<f64>(hidden, form, SHAPES, 4);
+    // Those that are not small come once.
+    for (hidden, form, shapes) in
+        [(4, Form::SmallFc, SHAPES), (5, Form::Star, &SHAPES[..20]), (32, Form::SmallFc, &SHAPES[..20])]
+    {
+        let worst = error::<f64>(hidden, form, shapes, 3);
         assert!(worst < 1e-12, "{hidden} neurons, {form:?}: {worst:e}");
     }
 }
