@@ -52,10 +52,11 @@ STATES_FIELD = 7
 # The most registers that a rule's kernels may take: with up to two state arrays, and with more.
 REGISTERS, REGISTERS_MANY_STATES = 72, 96
 
-# Kernels that only tests launch, and those of linear algebra, which step no parameters.
+# Kernels that only tests launch, those of linear algebra and of noises of low rank, which step no parameters or tiles of them, and
+# those of learned optimizers, whose loops are over neurons: the README has a table of them.
 NOISE_OF_TESTS = ("noise_words", "noise_normals_of_words")
 LINEAR_ALGEBRA = ("basis_", "eigen_", "jacobi_", "kron_", "polar_", "poly_", "reduce_", "root_", "spd_", "syrk_", "warm_")
-NOT_COUNTED = ("fmath_", "shape_", "sep_cma_step_size", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
+NOT_COUNTED = ("fmath_", "lopt_", "low_rank_", "shape_", "sep_cma_step_size", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
 
 # State arrays that the main loop of a kernel of no rule writes. Of Entropy-SGD, which has one copy, it is the walker's step
 # inside its loop, which leaves two of the four alone.

@@ -22,7 +22,7 @@ template <class Real> __device__ void squares(const Squares* items, const Learne
     const Span span = over(tensor, item.is_y != 0);
     const uint64_t sums = span.outer * span.inner, top = item.segment * SEGMENT;
     const uint32_t length = uint32_t(min(span.length - top, uint64_t(SEGMENT)));
-    Real* const to = global<Real>(partials_of(tensor, item.is_y != 0)) + item.segment * sums;
+    const uint64_t to = partials_of(tensor, item.is_y != 0), row = item.segment * sums;
     // Either a warp has the lanes of a sum, and takes one sum after the other; or a thread takes one lane after the other of its
     // own sum, in the order of a tree: those 16 apart are neighbours, and what waits for its other half stands in `half`, as digits of
     // a binary counter do.
@@ -36,7 +36,7 @@ template <class Real> __device__ void squares(const Squares* items, const Learne
         const uint64_t first = (sum / span.inner * span.length + top) * span.inner + sum % span.inner;
         const uint32_t end = sum < sums ? length : 0;
         total = 0;
-        #pragma unroll
+        #pragma unroll 4
         for (uint32_t r = 0; r < SEGMENT; r += SEGMENT_LANES) {
             if (r + lane < end) {
                 total += squared(load_as<Real>(tensor.gradient, first + (r + lane) * span.inner, tensor.flags & STORAGE));
@@ -45,7 +45,7 @@ template <class Real> __device__ void squares(const Squares* items, const Learne
         if (is_row) {
             total = sum_of_warp(total);
             if (lane == 0 && sum < sums) {
-                to[sum] = total;
+                global<Real>(to, row + sum) = total;
             }
             continue;
         }
@@ -60,7 +60,7 @@ template <class Real> __device__ void squares(const Squares* items, const Learne
         }
     }
     if (!is_row && own < sums) {
-        to[own] = total;
+        global<Real>(to, row + own) = total;
     }
 }
 
@@ -79,27 +79,26 @@ __device__ void averages(const Averages* items, const Learned* tensors, const Sc
     const Span span = over(tensor, is_y != is_columns), rows = over_rows(tensor);
     const uint64_t entries = span.outer * span.inner;
     const uint64_t segments = (span.length + SEGMENT - 1) / SEGMENT;
-    Real* const table = global<Real>(is_columns ? tensor.columns : tensor.rows);
-    const Real* const partials = global<const Real>(partials_of(tensor, is_y != is_columns));
+    const uint64_t table = is_columns ? tensor.columns : tensor.rows, partials = partials_of(tensor, is_y != is_columns);
     const uint64_t count = is_columns ? min(entries - item.first, uint64_t(COLUMNS)) : rows.length;
     const uint64_t base = is_columns ? item.first : item.first / rows.inner * rows.length * rows.inner + item.first % rows.inner;
     const uint64_t stride = is_columns ? 1 : rows.inner;
     double own[9] = {};
     #pragma unroll 1
     for (uint64_t r = threadIdx.x; r < count; r += LANES) {
-        Real* const at = table + base + r * stride;
+        const uint64_t entry = base + r * stride;
         double total = 0;
         #pragma unroll 1
         for (uint64_t k = 0; k < segments; k++) {
-            total += double(partials[k * entries + base + r * stride]);
+            total += double(global<const Real>(partials, k * entries + entry));
         }
         const Real mean = Real(total / double(span.length));
         #pragma unroll
         for (uint32_t k = 0; k < 3; k++) {
-            const Real v = averaged(scalars.adafactor[k], at[k * entries], mean), root = inverse(v);
-            at[k * entries] = v;
-            at[(3 + k) * entries] = root;
-            at[(6 + k) * entries] = column_factor(v);
+            const Real v = averaged(scalars.adafactor[k], global<Real>(table, k * entries + entry), mean), root = inverse(v);
+            global<Real>(table, k * entries + entry) = v;
+            global<Real>(table, (3 + k) * entries + entry) = root;
+            global<Real>(table, (6 + k) * entries + entry) = column_factor(v);
             own[k] += double(v) * double(v);
             own[3 + k] += double(root) * double(root);
             own[6 + k] += double(v);
@@ -123,10 +122,10 @@ __device__ void averages(const Averages* items, const Learned* tensors, const Sc
     }
     #pragma unroll 1
     for (uint64_t r = threadIdx.x; r < count; r += LANES) {
-        Real* const at = table + base + r * stride;
+        const uint64_t entry = base + r * stride;
         #pragma unroll
         for (uint32_t k = 0; k < 3; k++) {
-            at[(6 + k) * entries] = row_factor(at[k * entries], mean[k]);
+            global<Real>(table, (6 + k) * entries + entry) = row_factor(global<Real>(table, k * entries + entry), mean[k]);
         }
     }
 }
@@ -137,7 +136,7 @@ __device__ constexpr uint32_t feature_of(uint32_t statistic) {
 }
 
 template <class Real>
-__device__ void statistics(const Part* parts, const Learned* tensors, const Scalars<Real>& scalars, double* sums) {
+__device__ void statistics(const Part* parts, const Learned* tensors, const Scalars<Real> scalars, double* sums) {
     __shared__ Real lanes[STATISTICS][LANES];
     const Part part = parts[blockIdx.x];
     if (part.length == 0) {

@@ -45,28 +45,29 @@ __device__ inline Span over_rows(const Learned& tensor) {
     return tensor.flags & ROWS_ARE_OVER_Y ? Span{a, x, b * c} : Span{a * b, y, c};
 }
 
-template <class T> __device__ T* global(uint64_t address) {
-    T* const pointer = reinterpret_cast<T*>(address);
-    __builtin_assume(__isGlobal(pointer));
-    return pointer;
+// An element of an array in global memory.
+template <class T> __device__ T& global(uint64_t array, uint64_t at) {
+    T* const element = reinterpret_cast<T*>(array) + at;
+    __builtin_assume(__isGlobal(element));
+    return *element;
 }
 
 // The type in which a tensor lies is known to loads and stores alone.
 template <class Real> __device__ Real load_as(uint64_t from, uint64_t at, uint32_t storage) {
     if (sizeof(Real) == 8 || storage == ARITHMETIC) {
-        return global<const Real>(from)[at];
+        return global<const Real>(from, at);
     }
-    const uint16_t bits = global<const uint16_t>(from)[at];
+    const uint16_t bits = global<const uint16_t>(from, at);
     return storage == BF16 ? Real(widen(bf16{bits})) : Real(widen(f16{bits}));
 }
 
 template <class Real> __device__ void store_as(uint64_t to, uint64_t at, uint32_t storage, Real x) {
     if constexpr (sizeof(Real) == 8) {
-        global<Real>(to)[at] = x;
+        global<Real>(to, at) = x;
     } else if (storage == ARITHMETIC) {
-        global<Real>(to)[at] = x;
+        global<Real>(to, at) = x;
     } else {
-        global<uint16_t>(to)[at] = storage == BF16 ? narrow<bf16>(x).bits : narrow<f16>(x).bits;
+        global<uint16_t>(to, at) = storage == BF16 ? narrow<bf16>(x).bits : narrow<f16>(x).bits;
     }
 }
 
@@ -122,14 +123,13 @@ template <class Real> struct Element {
     read(const Learned& tensor, const Walk& walk, const Scalars<Real>& scalars, uint64_t start, uint32_t i, bool has) {
         const uint32_t storage = tensor.flags & STORAGE;
         const uint64_t at = start + i;
-        const Real* const moments = global<const Real>(tensor.moments);
         Real g = 0, p = 0, old[4] = {};
         if (has) {
             g = load_as<Real>(tensor.gradient, at, storage);
             p = load_as<Real>(tensor.parameter, at, storage);
             #pragma unroll
             for (int k = 0; k < 4; k++) {
-                old[k] = moments[k * tensor.length + at];
+                old[k] = global<const Real>(tensor.moments, k * tensor.length + at);
             }
         }
         x[0] = g;
@@ -148,15 +148,15 @@ template <class Real> struct Element {
             const Places places = has ? walk.of(i) : Places{0, 0};
             const Span row_span = over(tensor, walk.rows_are_over_y), column_span = over(tensor, !walk.rows_are_over_y);
             const uint64_t row_count = row_span.outer * row_span.inner, column_count = column_span.outer * column_span.inner;
-            const Real* const row = global<const Real>(tensor.rows) + places.row;
-            const Real* const column = global<const Real>(tensor.columns) + places.column;
+            const auto row = [&](uint32_t k) { return global<const Real>(tensor.rows, places.row + k * row_count); };
+            const auto column = [&](uint32_t k) { return global<const Real>(tensor.columns, places.column + k * column_count); };
             #pragma unroll
             for (int k = 0; k < 3; k++) {
-                x[13 + k] = row[k * row_count];
-                x[16 + k] = column[k * column_count];
-                x[19 + k] = row[(3 + k) * row_count];
-                x[22 + k] = column[(3 + k) * column_count];
-                const Real of_row = row[(6 + k) * row_count], of_column = column[(6 + k) * column_count];
+                x[13 + k] = row(k);
+                x[16 + k] = column(k);
+                x[19 + k] = row(3 + k);
+                x[22 + k] = column(3 + k);
+                const Real of_row = row(6 + k), of_column = column(6 + k);
                 x[10 + k] = g * of_row * of_column;
                 x[25 + k] = x[2 + k] * of_row * of_column;
             }
@@ -164,7 +164,7 @@ template <class Real> struct Element {
         }
         #pragma unroll
         for (int k = 0; k < 3; k++) {
-            w[k] = averaged(scalars.adafactor[k], has ? moments[(4 + k) * tensor.length + at] : Real(0), squared(g));
+            w[k] = averaged(scalars.adafactor[k], has ? global<const Real>(tensor.moments, (4 + k) * tensor.length + at) : Real(0), squared(g));
             x[10 + k] = g * rsqrt_of(at_least(w[k] + real<Real>(1e-9), real<Real>(1e-9)));
             x[13 + k] = x[16 + k] = w[k];
             x[19 + k] = x[22 + k] = inverse(w[k]);
@@ -174,15 +174,14 @@ template <class Real> struct Element {
 
     // Writes the moments back.
     __device__ void write(const Learned& tensor, uint64_t at) const {
-        Real* const moments = global<Real>(tensor.moments);
         #pragma unroll
         for (int k = 0; k < 4; k++) {
-            moments[k * tensor.length + at] = x[2 + k];
+            global<Real>(tensor.moments, k * tensor.length + at) = x[2 + k];
         }
         if (!(tensor.flags & IS_FACTORED)) {
             #pragma unroll
             for (int k = 0; k < 3; k++) {
-                moments[(4 + k) * tensor.length + at] = w[k];
+                global<Real>(tensor.moments, (4 + k) * tensor.length + at) = w[k];
             }
         }
     }

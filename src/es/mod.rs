@@ -2,12 +2,12 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of the terms replays a run to the bit.
-//! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
-//! (PES, NRES), and [`Shaping`] weights of the losses of members.
-//! A learned optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
-//! (PES, NRES), and [`Shaping`] weights of the losses of members. A [`Search`] has deviations of every element that adapt (SNES,
-//! PGPE, sep-CMA-ES). [`Xnes`] has all covariances of a few coordinates.
+//! model in one launch, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of
+//! the terms replays a run to the bit. [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS),
+//! [`UnrolledEs`] of those of unrolled computations (PES, NRES), and [`Shaping`] weights of the losses of members. A learned
+//! optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
+//!
+//! A [`Search`] has deviations of every element that adapt (SNES, PGPE, sep-CMA-ES), [`Xnes`] all covariances of a few coordinates;
 //! [`Guided`] noise is stretched along a few [`Directions`].
 //!
 //! # Methods that need no object of their own

@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use super::arithmetic::Scalars;
 use super::shape::Shape;
 use super::{Network, Settings};
@@ -10,6 +12,10 @@ use crate::element::Element;
 use crate::error::Result;
 use crate::memory::{View, ViewMut};
 use crate::optim::check::{count, length, same_place_as};
+use crate::optim::{Array, State};
+
+/// What a state calls it.
+const NAME: &str = "small_fc_lopt";
 
 /// Tensors stepped by a learned optimizer: see the [module](super).
 ///
@@ -96,6 +102,44 @@ impl<P: Element> SmallFcLopt<P> {
         self.backend.reset()
     }
 
+    /// What is kept from step to step; settings and network are not part of it. On CUDA the host waits for the stream.
+    ///
+    /// | array | type | what |
+    /// |---|---|---|
+    /// | `steps` | u64 `[1]` | steps taken |
+    /// | `tensor.<position>.m0` to `.m2`, `.v` | f32 or f64 `[length]` | moments |
+    /// | `tensor.<position>.w0` to `.w2` | f32 or f64 `[length]` | averages of squares of a tensor of fewer than two axes |
+    /// | `tensor.<position>.row0` to `.row2`, `.column0` to `.column2` | f32 or f64 | those of rows and columns |
+    pub fn state(&self) -> Result<State> {
+        let mut arrays = BTreeMap::from([("steps".to_owned(), Array::U64(vec![self.steps()?]))]);
+        for (position, shape) in self.shapes.iter().enumerate() {
+            for ((name, _), values) in shape.kept().into_iter().zip(self.backend.read(position)?) {
+                arrays.insert(format!("tensor.{position}.{name}"), Array::of(values));
+            }
+        }
+        Ok(State::new::<P::Real>(NAME, arrays))
+    }
+
+    /// Goes on from a state: with the same settings, network, parameters and gradients to the same bits, on any device.
+    ///
+    /// Errors, with nothing changed: a state of something else, of another arithmetic type or of other shapes; the stream is being
+    /// captured.
+    pub fn load_state(&mut self, state: &State) -> Result<()> {
+        let mut reader = state.reader::<P::Real>(NAME)?;
+        let steps = reader.count("steps")?;
+        let mut tensors = Vec::new();
+        for (position, shape) in self.shapes.iter().enumerate() {
+            let kept = shape.kept().into_iter();
+            let arrays = kept.map(|(name, length)| reader.values(&format!("tensor.{position}.{name}"), length));
+            tensors.push(arrays.collect::<Result<Vec<_>>>()?);
+        }
+        reader.finish()?;
+        for (position, arrays) in tensors.iter().enumerate() {
+            self.backend.write(position, arrays)?;
+        }
+        self.backend.set_steps(steps)
+    }
+
     /// Steps every tensor: `gradients` are read, `parameters` read and written, in the order of the shapes.
     ///
     /// Errors, with nothing changed: counts, lengths or devices that do not fit; memory that overlaps where it is written, or is not
@@ -135,5 +179,12 @@ pub(crate) trait LoptBackend<P: Element>: Send {
 
     fn steps(&self) -> Result<u64>;
 
+    fn set_steps(&mut self, steps: u64) -> Result<()>;
+
     fn reset(&mut self) -> Result<()>;
+
+    /// The arrays of [`Shape::kept`] of a tensor.
+    fn read(&self, position: usize) -> Result<Vec<Vec<P::Real>>>;
+
+    fn write(&mut self, position: usize, arrays: &[Vec<P::Real>]) -> Result<()>;
 }

@@ -95,6 +95,16 @@ impl Shape {
         Ok(Self { length, factored: Some(Factored { sizes, largest: if largest == x { Axis::X } else { Axis::Y } }) })
     }
 
+    /// The arrays that are kept from step to step, each a name and a length: moments, then rows and columns.
+    pub(crate) fn kept(&self) -> Vec<(&'static str, u64)> {
+        const MOMENTS: [&str; 7] = ["m0", "m1", "m2", "v", "w0", "w1", "w2"];
+        let Some(factored) = &self.factored else { return MOMENTS.map(|name| (name, self.length)).to_vec() };
+        let [rows, columns] = [factored.largest, factored.largest.other()].map(|axis| factored.over(axis).sums());
+        let of_moments = MOMENTS[..4].iter().map(|name| (*name, self.length));
+        let of_rows = ["row0", "row1", "row2"].map(|name| (name, rows));
+        of_moments.chain(of_rows).chain(["column0", "column1", "column2"].map(|name| (name, columns))).collect()
+    }
+
     pub(crate) fn chunks(&self) -> u64 {
         self.length.div_ceil(CHUNK)
     }

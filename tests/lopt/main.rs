@@ -9,3 +9,4 @@ mod formulas;
 mod model;
 mod network;
 mod reference;
+mod saved;

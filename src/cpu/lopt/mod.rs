@@ -159,6 +159,28 @@ impl<P: Element> LoptBackend<P> for CpuLopt<P::Real> {
         Ok(self.steps)
     }
 
+    fn set_steps(&mut self, steps: u64) -> Result<()> {
+        self.steps = steps;
+        Ok(())
+    }
+
+    fn read(&self, position: usize) -> Result<Vec<Vec<P::Real>>> {
+        let Tensor { moments, rows, columns, .. } = &self.tensors[position];
+        let kept = |table: &'_ [P::Real]| {
+            table.chunks_exact(table.len().max(9) / 9).take(3).map(<[_]>::to_vec).collect::<Vec<_>>()
+        };
+        Ok(moments.iter().cloned().chain(kept(rows)).chain(kept(columns)).collect())
+    }
+
+    fn write(&mut self, position: usize, arrays: &[Vec<P::Real>]) -> Result<()> {
+        let Tensor { moments, rows, columns, .. } = &mut self.tensors[position];
+        let (row, column) = (rows.len().max(9) / 9, columns.len().max(9) / 9);
+        let tables = rows.chunks_exact_mut(row).take(3).chain(columns.chunks_exact_mut(column).take(3));
+        let all = moments.iter_mut().map(Vec::as_mut_slice).chain(tables);
+        all.zip(arrays).for_each(|(to, from)| to.copy_from_slice(from));
+        Ok(())
+    }
+
     fn reset(&mut self) -> Result<()> {
         self.steps = 0;
         self.tensors.iter_mut().for_each(Tensor::reset);

@@ -191,6 +191,22 @@ impl<P: Element> LoptBackend<P> for CudaLopt<P> {
         Ok(download(&self.cuda, &self.steps, 0, 1)?[0])
     }
 
+    fn set_steps(&mut self, steps: u64) -> Result<()> {
+        not_capturing(&self.cuda, "a state is loaded")?;
+        upload(&self.cuda, &[steps], &mut self.steps, 0)
+    }
+
+    fn read(&self, position: usize) -> Result<Vec<Vec<P::Real>>> {
+        let kept = self.plan.kept(position, &self.shapes[position]).into_iter();
+        kept.map(|(start, length)| download(&self.cuda, &self.memory, start, length)).collect()
+    }
+
+    fn write(&mut self, position: usize, arrays: &[Vec<P::Real>]) -> Result<()> {
+        not_capturing(&self.cuda, "a state is loaded")?;
+        let kept = self.plan.kept(position, &self.shapes[position]).into_iter();
+        kept.zip(arrays).try_for_each(|((start, _), array)| upload(&self.cuda, array, &mut self.memory, start))
+    }
+
     fn reset(&mut self) -> Result<()> {
         let cuda = &self.cuda;
         let cleared =

@@ -119,6 +119,24 @@ impl Plan {
         }
     }
 
+    /// Where the arrays of [`Shape::kept`] of a tensor begin in the own memory.
+    pub(super) fn kept(&self, position: usize, shape: &Shape) -> Vec<(usize, usize)> {
+        let places = self.rows[position].places;
+        let mut moments = 0;
+        let mut tables = [0; 2];
+        let of_array = |(name, length): (&str, u64)| {
+            let (base, index) = match name {
+                _ if name.starts_with("row") => (places[1], &mut tables[0]),
+                _ if name.starts_with("column") => (places[2], &mut tables[1]),
+                _ => (places[0], &mut moments),
+            };
+            let start = base + *index * length;
+            *index += 1;
+            (start as usize, length as usize)
+        };
+        shape.kept().into_iter().map(of_array).collect()
+    }
+
     /// The tensor table of these addresses of parameters and gradients, and of the own memory.
     pub(super) fn tensors<P: Element>(&self, bound: &[[u64; 2]], memory: u64) -> Vec<u64> {
         let storage = match P::DTYPE {
