@@ -57,7 +57,7 @@ pub struct Mutant {
     pub change: Change,
     /// The changed line, from 1.
     pub line: u32,
-    /// The line as it was.
+    /// The line as it was, with a space between operands and no other one.
     pub was: String,
     pub ptx: String,
 }
@@ -73,7 +73,8 @@ pub fn of(ptx: &str, kernel: &str) -> Vec<Mutant> {
         for (change, line) in changes(lines[index]) {
             let mut changed = lines.clone();
             changed[index] = &line;
-            let was = lines[index].split_whitespace().collect::<Vec<_>>().join(" ");
+            let was =
+                lines[index].split_whitespace().collect::<Vec<_>>().join(" ").replace(", ", ",").replace(',', ", ");
             mutants.push(Mutant { change, line: index as u32 + 1, was, ptx: changed.join("\n") });
         }
     }
