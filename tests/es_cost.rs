@@ -45,6 +45,11 @@ fn a_call_is_one_launch() {
     }
 }
 
+/// What the kernels that draw a noise are named after: rows cost what the signs cost that they turn.
+fn drawn_by(distribution: Distribution) -> &'static str {
+    if distribution == Distribution::Hadamard { Distribution::Rademacher.name() } else { distribution.name() }
+}
+
 /// Threads of a block: `kernels/core/chunk.cuh`.
 const THREADS: u64 = 256;
 
@@ -54,14 +59,16 @@ fn bytes<P: Element<Real = Q::Real>, Q: Target<P>>() {
     let device = Device::cuda(0).unwrap();
     let elements = 8 * CHUNK as u64;
     for distribution in Distribution::ALL {
-        for (first, offset) in [(0, 0), (8, 8), (3, 3), (5, 0)] {
+        let places = [(0, 0), (8, 8), (3, 3), (5, 0)];
+        let of_rows = &places[..1];
+        for &(first, offset) in if distribution == Distribution::Hadamard { of_rows } else { &places } {
             let mut model = Model::<P, Q>::new(&device, distribution, &[(0, first, elements as usize, offset, offset)]);
             for count in [1, 2, 8] {
                 model.write(&terms(count));
                 alone.driver.reset();
                 model.write(&terms(count));
                 let report = alone.driver.report();
-                let name = format!("perturb_{}_{}_{}", distribution.name(), P::DTYPE, Q::DTYPE);
+                let name = format!("perturb_{}_{}_{}", drawn_by(distribution), P::DTYPE, Q::DTYPE);
                 let counters = &report.kernels[&name];
                 // What a thread reads of the tables, and what a block reads of the table of normals.
                 let blocks = if offset == 0 { 8 } else { 9 };
@@ -115,7 +122,7 @@ fn estimates(squares: bool) {
             let report = alone.driver.report();
             // Of a row, a sum alone reads all but the address beside.
             let (infix, arrays, row) = if squares { ("_squares", 2, 32) } else { ("", 1, 24) };
-            let name = format!("estimate_{}{infix}_f32", distribution.name());
+            let name = format!("estimate_{}{infix}_f32", drawn_by(distribution));
             let counters = &report.kernels[&name];
             let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
             let (written, tables) = (4 * arrays * elements as u64, 8 * (THREADS * (16 + row) + normals));
@@ -149,7 +156,7 @@ fn a_step_of_mezo_moves_eight_bytes_a_bf16_weight() {
         model.apply(&[term(-2.0 * sigma, 0)]);
         model.apply(&[term(sigma - update, 0), term(sigma, 1)]);
         let report = alone.driver.report();
-        let counters = &report.kernels[&format!("perturb_{}_bf16_bf16", distribution.name())];
+        let counters = &report.kernels[&format!("perturb_{}_bf16_bf16", drawn_by(distribution))];
         let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
         let tables = 2 * 8 * (THREADS * (16 + 32) + normals);
         let moved = counters.global_read.bytes + counters.global_written.bytes - tables;

@@ -10,7 +10,7 @@
 // One noise of the sum, and one square of it.
 template <class Real> struct alignas(8) Term {
     uint64_t seed;
-    uint32_t field, step;  // counter words 1, of element 0, and 3
+    uint32_t field, step;  // counter words 1, of element 0 and where the noise is a row with IS_ROW, and 3
     Real coefficient, of_square;
 };
 

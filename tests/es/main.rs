@@ -7,6 +7,7 @@ mod drift;
 mod errors;
 mod estimate;
 mod expected;
+mod hadamard;
 mod log;
 mod model;
 mod pairs;

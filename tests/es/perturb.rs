@@ -6,17 +6,18 @@ use half::{bf16, f16};
 
 use crate::common::devices::{cpus, devices};
 use crate::common::memory::Guarded;
-use crate::expected::{expected, places};
+use crate::expected::{counts, expected, places};
 use crate::model::{Model, same, terms};
 
 fn written<P: Element<Real = Q::Real>, Q: Target<P>>() {
     for distribution in Distribution::ALL {
         let reference = Model::<P, Q>::new(&cpus()[0], distribution, &places());
-        let counts = [0, 1, 2, 7, 8, 9, 20];
-        let expected = counts.map(|count| expected(&reference, &places(), &terms(count), Rounding::Nearest));
+        let counts = counts(distribution, &[0, 1, 2, 7, 8, 9, 20]);
+        let expected = |&count: &usize| expected(&reference, &places(), &terms(count), Rounding::Nearest);
+        let expected: Vec<_> = counts.iter().map(expected).collect();
         for device in devices() {
             let mut model = Model::<P, Q>::new(device, distribution, &places());
-            for (count, expected) in counts.into_iter().zip(&expected) {
+            for (&count, expected) in counts.iter().zip(&expected) {
                 let what = format!("{} to {}, {count} terms of {distribution:?} on {device}", P::DTYPE, Q::DTYPE);
                 same(&model.write(&terms(count)), expected, &what);
             }

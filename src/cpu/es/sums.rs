@@ -11,7 +11,7 @@ use crate::element::{Dtype, Element, Real};
 use crate::error::Result;
 use crate::es::{Beside, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::ViewMut;
-use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Signs, Uniforms, key, philox4x32};
+use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Rows, Signs, Uniforms, key, philox4x32};
 
 /// Tensors in ordinary memory.
 pub(crate) struct CpuSums {
@@ -177,6 +177,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> Sum<'_, P, Q> {
             Distribution::Normal => cpu.run(Loop::<Normals, P, Q>(self, Normals)),
             Distribution::Rademacher => cpu.run(Loop::<Signs, P, Q>(self, Signs)),
             Distribution::Uniform => cpu.run(Loop::<Uniforms, P, Q>(self, Uniforms)),
+            Distribution::Hadamard => cpu.run(Loop::<Rows, P, Q>(self, Rows)),
         }
     }
 }

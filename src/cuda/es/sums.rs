@@ -30,6 +30,7 @@ const PACKED: [(u64, u64); 2] = [(4, 1), (8, 2)];
 /// Tensors in the memory of a CUDA device.
 pub(crate) struct CudaSums<P: Element, Q: Element> {
     cuda: Cuda,
+    distribution: Distribution,
     usual: Kernel,
     /// That of stochastic rounding, or of squares, where there is one.
     other: Option<Kernel>,
@@ -65,25 +66,32 @@ unsafe impl DeviceRepr for Few {}
 impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
     /// Sums that are added to parameters.
     pub(crate) fn perturb(cuda: &Cuda, distribution: Distribution, slots: Vec<Slot>) -> Result<Self> {
-        let name = |rounding| format!("perturb_{}{rounding}_{}_{}", distribution.name(), P::DTYPE, Q::DTYPE);
+        let name = |rounding| format!("perturb_{}{rounding}_{}_{}", distribution.kernel(), P::DTYPE, Q::DTYPE);
         let stochastic = (Q::DTYPE == Dtype::Bf16).then(|| name("_stochastic"));
-        Self::new(cuda, "perturb", name(""), stochastic, slots)
+        Self::new(cuda, "perturb", distribution, (name(""), stochastic), slots)
     }
 
     /// Sums alone.
     pub(crate) fn estimate(cuda: &Cuda, distribution: Distribution, slots: Vec<Slot>) -> Result<Self> {
-        let name = |squares| format!("estimate_{}{squares}_{}", distribution.name(), Q::DTYPE);
+        let name = |squares| format!("estimate_{}{squares}_{}", distribution.kernel(), Q::DTYPE);
         let squares = (Q::DTYPE == Q::Real::DTYPE).then(|| name("_squares"));
-        Self::new(cuda, "estimate", name(""), squares, slots)
+        Self::new(cuda, "estimate", distribution, (name(""), squares), slots)
     }
 
-    fn new(cuda: &Cuda, module: &'static str, usual: String, other: Option<String>, slots: Vec<Slot>) -> Result<Self> {
+    fn new(
+        cuda: &Cuda,
+        module: &'static str,
+        distribution: Distribution,
+        (usual, other): (String, Option<String>),
+        slots: Vec<Slot>,
+    ) -> Result<Self> {
         let module = modules::load(cuda, module, &[CHUNK as u32, THREADS, FEW as u32])?;
         let kernel = |name: String| -> Result<Kernel> {
             Ok(Kernel { function: modules::function(cuda, &module, &name)?, name })
         };
         let (usual, other) = (kernel(usual)?, other.map(kernel).transpose()?);
-        Ok(Self { cuda: cuda.clone(), usual, other, slots, tables: None, many: None, types: PhantomData })
+        let cuda = cuda.clone();
+        Ok(Self { cuda, distribution, usual, other, slots, tables: None, many: None, types: PhantomData })
     }
 
     /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where it is written.
@@ -112,7 +120,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         let mut words = Vec::with_capacity(TERM * terms.len().max(FEW));
         for (position, term) in terms.iter().enumerate() {
             let [field, _, step] = term.address(0)?.fields();
-            words.extend([term.seed, u64::from(field) | u64::from(step) << 32]);
+            words.extend([term.seed, u64::from(field | self.distribution.mark()) | u64::from(step) << 32]);
             let numbers = [term.coefficient, factors.get(position).copied().unwrap_or(0.0)];
             match Q::Real::DTYPE {
                 Dtype::F64 => words.extend(numbers.map(f64::to_bits)),
