@@ -55,7 +55,7 @@ REGISTERS, REGISTERS_MANY_STATES = 72, 96
 # Kernels that only tests launch, and those of linear algebra, which step no parameters.
 NOISE_OF_TESTS = ("noise_words", "noise_normals_of_words")
 LINEAR_ALGEBRA = ("basis_", "eigen_", "jacobi_", "kron_", "polar_", "poly_", "reduce_", "root_", "spd_", "syrk_", "warm_")
-NOT_COUNTED = ("fmath_", "shape_", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
+NOT_COUNTED = ("fmath_", "lattice_", "shape_", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
 
 # State arrays that the main loop of a kernel of no rule writes. Of Entropy-SGD, which has one copy, it is the walker's step
 # inside its loop, which leaves two of the four alone.

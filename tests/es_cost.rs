@@ -8,7 +8,7 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, Target, Term};
+use gradus::es::{Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -138,6 +138,40 @@ fn estimates(squares: bool) {
 fn an_estimate_is_only_written() {
     estimates(false);
     estimates(true);
+}
+
+/// An integer weight is read once and written once, whatever the number of terms and whether they are added or vote.
+fn weights<I: Lattice>() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let (elements, size) = (4 * CHUNK, size_of::<I>() as u64);
+    for distribution in [Distribution::Normal, Distribution::Hadamard] {
+        let mut plan = LatticePerturbation::<I>::new(&device, distribution, &[Tensor::new(elements)]).unwrap();
+        let mut weights = Buffer::<I>::zeros(&device, elements).unwrap();
+        for count in [1, 8] {
+            let terms: Vec<_> = terms(count).into_iter().map(|term| LatticeTerm { multiplier: 1, term }).collect();
+            plan.apply(&terms, &mut [weights.view_mut()]).unwrap();
+            alone.driver.reset();
+            plan.apply(&terms, &mut [weights.view_mut()]).unwrap();
+            plan.vote(&terms, 1, &mut [weights.view_mut()]).unwrap();
+            let report = alone.driver.report();
+            let counters = &report.kernels[&format!("lattice_{}", drawn_by(distribution))];
+            let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
+            let (moved, tables) = (2 * size * elements as u64, 2 * 4 * (THREADS * (16 + 32) + normals));
+            assert_eq!((counters.global_read.bytes, counters.global_written.bytes), (moved + tables, moved));
+            // A pack of i32 is two accesses, each of half its sector.
+            assert_eq!(counters.global_written.sectors, moved / if size == 4 { 16 } else { 32 });
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (2, 0));
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+        }
+    }
+}
+
+#[test]
+fn a_weight_of_a_lattice_is_read_once_and_written_once() {
+    weights::<i8>();
+    weights::<i16>();
+    weights::<i32>();
 }
 
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the

@@ -13,7 +13,8 @@
 //!
 //! * [`Perturbation::write`] from parameters that stay where they are never drifts: the parameters are only read;
 //! * [`Perturbation::apply`] in place and the same noise taken away afterwards does **not** give back the bits: each pass rounds to
-//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not small.
+//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not small;
+//! * [`LatticePerturbation`] of integer weights, in place or not, is taken away exactly: integers are added modulo 2ᵇ.
 //!
 //! Measured: weights of deviation 0.02, a thousand times perturbed in place to `θ + σε`, `θ - σε` and back, σ = 0.001, and never
 //! updated. What they have moved (root of the mean square), and what their magnitudes have grown in the mean, as shares of that
@@ -30,6 +31,7 @@
 //! by chance it is kept in the mean.
 
 mod estimate;
+mod lattice;
 mod log;
 mod pairs;
 mod perturb;
@@ -39,14 +41,14 @@ mod term;
 mod unroll;
 
 pub use estimate::Estimator;
+pub use lattice::{Lattice, LatticePerturbation, LatticeTerm};
+pub(crate) use lattice::{LatticeBackend, Outcome};
 pub use log::{Header, Log};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
-#[cfg(feature = "cuda")]
-pub(crate) use sums::Kind;
-pub(crate) use sums::{Beside, SumsBackend, check_memory};
+pub(crate) use sums::{Beside, Kind, SumsBackend, check_memory};
 pub use term::Term;
 pub use unroll::{InnerStep, Unroll, UnrolledEs};
 

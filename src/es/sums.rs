@@ -3,7 +3,7 @@
 use super::{Rounding, Term};
 use crate::backend::{Slot, Span, check_spans};
 use crate::device::{Device, Place};
-use crate::element::Element;
+use crate::element::{Element, Scalar};
 use crate::error::Result;
 use crate::memory::{View, ViewMut};
 use crate::optim::check::{count, length, same_place_as};
@@ -37,12 +37,12 @@ impl Plan {
     }
 
     /// Errors: views that are read that are not those of the tensors.
-    pub(super) fn read<P: Element>(&self, all: &'static str, each: &str, views: &[View<'_, P>]) -> Result<()> {
+    pub(super) fn read<P: Scalar>(&self, all: &'static str, each: &str, views: &[View<'_, P>]) -> Result<()> {
         self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
     }
 
     /// Errors: views that are written that are not those of the tensors.
-    pub(super) fn written<P: Element>(&self, all: &'static str, each: &str, views: &[ViewMut<'_, P>]) -> Result<()> {
+    pub(super) fn written<P: Scalar>(&self, all: &'static str, each: &str, views: &[ViewMut<'_, P>]) -> Result<()> {
         self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
     }
 
@@ -96,7 +96,7 @@ impl<'a, P: Element> Beside<'a, '_, P> {
 
 /// Looks for memory that is not aligned, and for memory that is written and used otherwise, where `bound` has the address of
 /// what stands beside each tensor, if anything does, and the address that is written.
-pub(crate) fn check_memory<P: Element, Q: Element>(slots: &[Slot], bound: &[[u64; 2]], kind: Kind) -> Result<()> {
+pub(crate) fn check_memory<P: Scalar, Q: Scalar>(slots: &[Slot], bound: &[[u64; 2]], kind: Kind) -> Result<()> {
     let mut spans = Vec::with_capacity(2 * slots.len());
     for (position, (slot, &[other, to])) in slots.iter().zip(bound).enumerate() {
         let name = match kind {

@@ -8,6 +8,7 @@ mod errors;
 mod estimate;
 mod expected;
 mod hadamard;
+mod lattice;
 mod log;
 mod model;
 mod pairs;

@@ -1,7 +1,10 @@
 //! Evolution strategies on CUDA.
 
+mod lattice;
 mod shape;
 mod sums;
+mod tables;
 
+pub(crate) use lattice::CudaLattice;
 pub(crate) use shape::CudaShape;
 pub(crate) use sums::CudaSums;

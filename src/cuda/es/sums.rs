@@ -2,30 +2,17 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, CudaSlice, DeviceRepr, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
 
+use super::tables::{FEW, TERM, Tensors, Terms, noise_words};
 use crate::backend::{CHUNK, Slot};
-use crate::cuda::address::{own, read, written};
-use crate::cuda::chunks::{chunks_of, count_chunks};
-use crate::cuda::transfer::{Table, not_capturing, uploaded};
+use crate::cuda::address::{read, written};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
-use crate::element::{Dtype, Element, Real};
+use crate::element::{Dtype, Element};
 use crate::error::Result;
-use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term, check_memory};
+use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term};
 use crate::memory::ViewMut;
-
-/// Terms that travel with a launch.
-const FEW: usize = 8;
-/// Words of a term: the seed, counter words 1 and 3, the bits of the coefficient and of the square's, which share a word if
-/// both have 32.
-const fn term_words<T: Real>() -> usize {
-    2 + size_of::<T>() / 4
-}
-/// The most of them.
-const TERM: usize = term_words::<f64>();
-/// Elements of a pack, and the flag of a row whose arrays and noise have packs of so many that begin together.
-const PACKED: [(u64, u64); 2] = [(4, 1), (8, 2)];
 
 /// Tensors in the memory of a CUDA device.
 pub(crate) struct CudaSums<P: Element, Q: Element> {
@@ -35,9 +22,8 @@ pub(crate) struct CudaSums<P: Element, Q: Element> {
     /// That of stochastic rounding, or of squares, where there is one.
     other: Option<Kernel>,
     slots: Vec<Slot>,
-    tables: Option<Tables>,
-    /// The terms of the last call that had many.
-    many: Option<Table>,
+    tensors: Tensors,
+    terms: Terms,
     types: PhantomData<(P, Q)>,
 }
 
@@ -45,23 +31,6 @@ struct Kernel {
     name: String,
     function: CudaFunction,
 }
-
-/// The tables of the last call. They hold until an address changes, or what stands there.
-struct Tables {
-    bound: Vec<[u64; 2]>,
-    kind: Kind,
-    tensors: CudaSlice<u64>,
-    chunks: CudaSlice<u64>,
-    chunk_count: usize,
-}
-
-/// Terms as a parameter of a kernel, which takes [`FEW`] of its arithmetic type: the others are behind what it reads.
-#[derive(Clone, Copy)]
-#[repr(transparent)]
-struct Few([u64; FEW * TERM]);
-
-// SAFETY: words that are copied as they are.
-unsafe impl DeviceRepr for Few {}
 
 impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
     /// Sums that are added to parameters.
@@ -91,36 +60,15 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         };
         let (usual, other) = (kernel(usual)?, other.map(kernel).transpose()?);
         let cuda = cuda.clone();
-        Ok(Self { cuda, distribution, usual, other, slots, tables: None, many: None, types: PhantomData })
+        let (tensors, terms) = (Tensors::default(), Terms::default());
+        Ok(Self { cuda, distribution, usual, other, slots, tensors, terms, types: PhantomData })
     }
 
-    /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where it is written.
-    fn bind(&mut self, bound: Vec<[u64; 2]>, kind: Kind) -> Result<()> {
-        if self.tables.as_ref().is_some_and(|tables| tables.bound == bound && tables.kind == kind) {
-            return Ok(());
-        }
-        check_memory::<P, Q>(&self.slots, &bound, kind)?;
-        not_capturing(&self.cuda, "the addresses of tensors have changed")?;
-        let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
-        for (position, (slot, &[other, to])) in self.slots.iter().zip(&bound).enumerate() {
-            let places = [other / size_of::<P>() as u64, to / size_of::<Q>() as u64, slot.first];
-            let together = |pack: u64| places.iter().all(|place| place % pack == places[0] % pack);
-            let flags: u64 = PACKED.iter().filter(|(pack, _)| together(*pack)).map(|(_, flag)| flag).sum();
-            tensors.extend([other, to, slot.first, slot.id | flags << 32]);
-            chunks.extend(chunks_of::<Q>(position, slot.length, to).flatten());
-        }
-        let chunk_count = count_chunks(&mut chunks);
-        let (tensors, chunks) = (uploaded(&self.cuda, &tensors)?, uploaded(&self.cuda, &chunks)?);
-        self.tables = Some(Tables { bound, kind, tensors, chunks, chunk_count });
-        Ok(())
-    }
-
-    /// The terms' words, and where they lie on the device if they are many.
-    fn bind_terms(&mut self, terms: &[Term], factors: &[f64]) -> Result<(Few, u64)> {
+    /// The terms' words: those of the noise, and the bits of the coefficient and of the square's, which share a word if both have 32.
+    fn words(&self, terms: &[Term], factors: &[f64]) -> Result<Vec<u64>> {
         let mut words = Vec::with_capacity(TERM * terms.len().max(FEW));
         for (position, term) in terms.iter().enumerate() {
-            let [field, _, step] = term.address(0)?.fields();
-            words.extend([term.seed, u64::from(field | self.distribution.mark()) | u64::from(step) << 32]);
+            words.extend(noise_words(term, self.distribution)?);
             let numbers = [term.coefficient, factors.get(position).copied().unwrap_or(0.0)];
             match Q::Real::DTYPE {
                 Dtype::F64 => words.extend(numbers.map(f64::to_bits)),
@@ -130,19 +78,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
                 }
             }
         }
-        if terms.len() <= FEW {
-            words.resize(TERM * FEW, 0);
-            return Ok((Few(std::array::from_fn(|k| words[k])), 0));
-        }
-        let table = match &mut self.many {
-            Some(table) if table.memory.len() >= words.len() => table,
-            many => {
-                not_capturing(&self.cuda, "there are more terms than before")?;
-                many.insert(Table::new(&self.cuda, words.len().next_power_of_two())?)
-            }
-        };
-        table.hold(&self.cuda, words, "the terms have changed")?;
-        Ok((Few([0; FEW * TERM]), own(&self.cuda, &table.memory)))
+        Ok(words)
     }
 }
 
@@ -156,7 +92,8 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
     ) -> Result<()> {
         let cuda = self.cuda.clone();
         let kind = beside.kind();
-        let (few, many) = self.bind_terms(terms, beside.factors())?;
+        let words = self.words(terms, beside.factors())?;
+        let (few, many) = self.terms.bind(&cuda, terms.len(), words)?;
         let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
         let others: Vec<u64> = match &mut beside {
             Beside::Itself | Beside::Nothing => Vec::new(),
@@ -168,9 +105,9 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
             let to = written(&cuda, to, &mut guards);
             bound.push([others.get(position).copied().unwrap_or(to), to]);
         }
-        self.bind(bound, kind)?;
+        self.tensors.bind::<P, Q>(&cuda, &self.slots, bound, kind)?;
+        let Some(tables) = &self.tensors.0 else { return Ok(()) };
 
-        let Some(tables) = &self.tables else { return Ok(()) };
         let (seed, step) = match rounding {
             Rounding::Nearest => (0, 0),
             Rounding::Stochastic { seed, step } => (seed, step as u32),
@@ -181,8 +118,8 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         let mut launch = cuda.stream().launch_builder(&kernel.function);
         launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few).arg(&seed).arg(&step);
         // SAFETY: the contract of `perturb_<distribution>_<from>_<to>` in src/cuda/mod.rs. The caller has checked lengths and
-        // devices, `check_memory` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the
-        // launch is enqueued; `bind_terms` wrote as many terms as there are, into the one place or the other.
+        // devices, `bind` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is
+        // enqueued; as many terms as there are were bound, into the one place or the other.
         let launched = unsafe { launch.launch(blocks_of_threads(blocks)) };
         cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks))
     }
