@@ -39,7 +39,6 @@ const ROUTINES: &[(&str, &str)] = &[
     ("estimate", "es/estimate.cu"),
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
-    ("lattice", "es/lattice.cu"),
     ("noise", "es/noise.cu"),
     ("perturb", "es/perturb.cu"),
     ("reduce", "linalg/reduce.cu"),

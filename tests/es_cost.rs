@@ -8,7 +8,7 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, Target, Term};
+use gradus::es::{Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, Pairs, Population, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -138,6 +138,37 @@ fn estimates(squares: bool) {
 fn an_estimate_is_only_written() {
     estimates(false);
     estimates(true);
+}
+
+/// A parameter is read once a member, and what is written is written once: one launch for all members and tensors.
+#[test]
+fn a_population_is_one_launch() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let (lengths, count) = ([CHUNK, 1024, 8], 6);
+    let tensors = lengths.map(Tensor::new);
+    let mut population = Population::<f32>::new(&device, Distribution::Hadamard, &tensors).unwrap();
+    let from = lengths.map(|length| Buffer::<f32>::zeros(&device, length).unwrap());
+    let mut to = lengths.map(|length| Buffer::<f32>::zeros(&device, 2 * count * length).unwrap());
+    let members = Pairs { sigma: 0.1, seed: 3, step: 0, count }.population();
+    for call in 0..2 {
+        alone.driver.reset();
+        let from: Vec<_> = from.iter().map(|from| from.view()).collect();
+        let mut to: Vec<_> = to.iter_mut().map(|to| to.view_mut()).collect();
+        population.write(&members, &from, &mut to).unwrap();
+        let report = alone.driver.report();
+        assert_eq!(report.calls["cuLaunchKernel"], 1);
+        if call > 0 {
+            let counters = &report.kernels["perturb_rademacher_f32_f32"];
+            let elements = (2 * count * lengths.iter().sum::<usize>()) as u64;
+            assert_eq!((counters.global_written.bytes, counters.global_written.sectors), (4 * elements, elements / 8));
+            let read = counters.global_read.bytes - 4 * elements;
+            // Of the tables: 16 + 40 + 8 bytes a thread, and for each warp what the signs of its terms take.
+            assert!(read < 2 * count as u64 * 3 * THREADS * 256, "{read} bytes of tables");
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+            assert_eq!(report.host_synchronisations, 0);
+        }
+    }
 }
 
 /// An integer weight is read once and written once, whatever the number of terms and whether they are added or vote.

@@ -1,6 +1,6 @@
 // Sums of noises that are drawn where they are added, for every tensor of a model in one launch. Twin of src/cpu/es/sums.rs.
 //
-//   perturb: to = from + sum a_j e_j, rounded to the type of `to`
+//   perturb: to = from + sum a_j e_j, rounded to the type of `to`; of a population, another sum in every row of `to`
 //   estimate: to = sum a_j e_j, and, in a launch of its own kind, squares = sum b_j e_j^2
 #pragma once
 #include "core/pack.cuh"
@@ -30,6 +30,7 @@ struct Summed {
     uint64_t other, to;  // device addresses, the first of what is perturbed or of the sum of squares
     uint64_t first;     // the place of element 0 in the tensor `id` that this is a shard of
     uint32_t id, flags;
+    uint64_t length;  // elements from one member of a population to the next in `to`
 };
 
 struct ToNearest {
@@ -79,7 +80,7 @@ constexpr int PACK = std::is_same_v<Rounding, Stochastic> || sizeof(P) == 2 && s
 template <Sum SUM, class Draws, class P, class Q, class Rounding>
 __device__ void sum(
     const Chunk* chunks, const Summed* tensors, const Term<RealOf<P>>* terms, uint32_t count,
-    uint64_t rounding_seed, uint32_t rounding_step
+    uint64_t rounding_seed, uint32_t rounding_step, const uint32_t* members
 ) {
     using Real = RealOf<P>;
     constexpr int N = PACK<P, Q, Rounding>;
@@ -97,7 +98,18 @@ __device__ void sum(
     draws.begin();
     const Summed tensor = tensors[chunk.tensor];
     P* const other = reinterpret_cast<P*>(tensor.other) + chunk.start;
-    Q* const to = reinterpret_cast<Q*>(tensor.to) + chunk.start;
+    Q* to = reinterpret_cast<Q*>(tensor.to) + chunk.start;
+    bool is_packed = tensor.flags & PACKED<N>;
+    if constexpr (SUM == Sum::ADDED) {
+        if (members != nullptr) {
+            // The blocks of a row of the grid write a member, from terms of its own.
+            const uint64_t behind = blockIdx.y * tensor.length;
+            to += behind;
+            is_packed = is_packed && behind % N == 0;
+            terms += members[blockIdx.y];
+            count = members[blockIdx.y + 1] - members[blockIdx.y];
+        }
+    }
     const uint64_t element = tensor.first + chunk.start;
     const Dice<Rounding> dice = {{{0, tensor.id, rounding_step}, rounding_seed}};
     const auto address_of = [&](uint32_t j) {
@@ -106,7 +118,7 @@ __device__ void sum(
 
     // Elements before the first whole pack, and those of whole packs.
     uint32_t before = chunk.length, packed = 0;
-    if (tensor.flags & PACKED<N>) {
+    if (is_packed) {
         before = min(chunk.length, uint32_t(-(reinterpret_cast<uint64_t>(to) / sizeof(Q))) % N);
         packed = (chunk.length - before) / N * N;
     }
@@ -197,8 +209,8 @@ __device__ void sum(
 #define SUM_AS(NAME, BOUNDS, SUM, Draws, P, Q, Rounding)                                                                      \
     extern "C" __global__ void __launch_bounds__ BOUNDS NAME(                                                                 \
         const Chunk* chunks, const Summed* tensors, const Term<RealOf<P>>* terms, uint32_t count,                             \
-        const __grid_constant__ Few<RealOf<P>> few, uint64_t rounding_seed, uint32_t rounding_step                            \
+        const __grid_constant__ Few<RealOf<P>> few, uint64_t rounding_seed, uint32_t rounding_step, const uint32_t* members   \
     ) {                                                                                                                       \
         sum<SUM, Draws, P, Q, Rounding>(                                                                                      \
-            chunks, tensors, terms != nullptr ? terms : few.term, count, rounding_seed, rounding_step);                       \
+            chunks, tensors, terms != nullptr ? terms : few.term, count, rounding_seed, rounding_step, members);              \
     }

@@ -2,7 +2,7 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
+//! model in one launch, [`Population`] adds others to every copy of one, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members.
 //!
@@ -35,6 +35,7 @@ mod lattice;
 mod log;
 mod pairs;
 mod perturb;
+mod population;
 mod shape;
 mod sums;
 mod term;
@@ -46,6 +47,7 @@ pub(crate) use lattice::{LatticeBackend, Outcome};
 pub use log::{Header, Log};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
+pub use population::Population;
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};
 pub use shape::{Shaper, Shaping};
 pub(crate) use sums::{Beside, Kind, SumsBackend, check_memory};

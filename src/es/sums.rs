@@ -46,12 +46,17 @@ impl Plan {
         self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
     }
 
+    /// Errors: a place that is not the plan's.
+    pub(super) fn is_there(&self, what: impl FnOnce() -> String, place: Place) -> Result<()> {
+        same_place_as("the plan", what, place, self.place)
+    }
+
     fn fits(&self, all: &'static str, each: &str, views: impl ExactSizeIterator<Item = (usize, Place)>) -> Result<()> {
         count(all, views.len(), self.list.tensors.len())?;
         for (position, (tensor, (given, place))) in self.list.tensors.iter().zip(views).enumerate() {
             let name = || format!("{each} {position}");
             length(given, tensor.length, || (name(), format!("tensor {position}")))?;
-            same_place_as("the plan", name, place, self.place)?;
+            self.is_there(name, place)?;
         }
         Ok(())
     }
@@ -69,13 +74,15 @@ pub(crate) enum Beside<'a, 'v, P: Element> {
     Squares(&'a [f64], &'a mut [ViewMut<'v, P>]),
 }
 
-/// [`Beside`] without its contents.
+/// [`Beside`] without its contents, or a population.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     Itself,
     Parameters,
     Nothing,
     Squares,
+    /// Parameters, to which every member's sum is added in a row of its own.
+    Population,
 }
 
 impl<'a, P: Element> Beside<'a, '_, P> {
@@ -95,19 +102,27 @@ impl<'a, P: Element> Beside<'a, '_, P> {
 }
 
 /// Looks for memory that is not aligned, and for memory that is written and used otherwise, where `bound` has the address of
-/// what stands beside each tensor, if anything does, and the address that is written.
-pub(crate) fn check_memory<P: Scalar, Q: Scalar>(slots: &[Slot], bound: &[[u64; 2]], kind: Kind) -> Result<()> {
+/// what stands beside each tensor, if anything does, and the address that is written, which has `rows` rows of the tensor's length.
+pub(crate) fn check_memory<P: Scalar, Q: Scalar>(
+    slots: &[Slot],
+    bound: &[[u64; 2]],
+    kind: Kind,
+    rows: u64,
+) -> Result<()> {
     let mut spans = Vec::with_capacity(2 * slots.len());
     for (position, (slot, &[other, to])) in slots.iter().zip(bound).enumerate() {
         let name = match kind {
             Kind::Itself => "parameter",
             Kind::Parameters => "target",
+            Kind::Population => "tile",
             Kind::Nothing | Kind::Squares => "estimate",
         };
-        spans.push(Span::written::<Q>(name, position, to, slot.length));
+        spans.push(Span::written::<Q>(name, position, to, slot.length.saturating_mul(rows)));
         match kind {
             Kind::Itself | Kind::Nothing => {}
-            Kind::Parameters => spans.push(Span::read::<P>("parameter", position, other, slot.length)),
+            Kind::Parameters | Kind::Population => {
+                spans.push(Span::read::<P>("parameter", position, other, slot.length))
+            }
             Kind::Squares => spans.push(Span::written::<P>("sum of squares", position, other, slot.length)),
         }
     }
@@ -122,6 +137,15 @@ pub(crate) trait SumsBackend<P: Element, Q: Element>: Send {
         terms: &[Term],
         rounding: Rounding,
         beside: Beside<'_, '_, P>,
+        to: &mut [ViewMut<'_, Q>],
+    ) -> Result<()>;
+
+    /// Adds the terms of each member, of which there is one at least, to the parameters, row by row.
+    fn tile(
+        &mut self,
+        members: &[&[Term]],
+        rounding: Rounding,
+        from: &[View<'_, P>],
         to: &mut [ViewMut<'_, Q>],
     ) -> Result<()>;
 }

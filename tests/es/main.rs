@@ -13,6 +13,7 @@ mod log;
 mod model;
 mod pairs;
 mod perturb;
+mod population;
 mod rounding;
 mod shape;
 mod unroll;

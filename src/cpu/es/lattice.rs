@@ -44,7 +44,7 @@ impl<I: Lattice> LatticeBackend<I> for CpuLattice {
             [from.map_or(to, |from| from.as_ptr().addr() as u64), to]
         });
         let kind = if from.iter().any(Option::is_some) { Kind::Parameters } else { Kind::Itself };
-        check_memory::<I, I>(&self.slots, &addresses.collect::<Vec<_>>(), kind)?;
+        check_memory::<I, I>(&self.slots, &addresses.collect::<Vec<_>>(), kind, 1)?;
 
         let (cpu, distribution) = (self.cpu, self.distribution);
         let elements: u64 = self.slots.iter().map(|slot| slot.length).sum();

@@ -5,9 +5,9 @@ use std::marker::PhantomData;
 use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
 
 use super::tables::{FEW, Tensors, Terms, noise_words};
-use crate::backend::{CHUNK, Slot};
+use crate::backend::Slot;
 use crate::cuda::address::{read, written};
-use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
+use crate::cuda::{blocks_of_threads, launch_of, modules, noise};
 use crate::device::Cuda;
 use crate::error::Result;
 use crate::es::{Distribution, Kind, Lattice, LatticeBackend, LatticeTerm, Outcome};
@@ -27,7 +27,7 @@ pub(crate) struct CudaLattice<I: Lattice> {
 
 impl<I: Lattice> CudaLattice<I> {
     pub(crate) fn new(cuda: &Cuda, distribution: Distribution, slots: Vec<Slot>) -> Result<Self> {
-        let module = modules::load(cuda, "lattice", &[CHUNK as u32, THREADS, FEW as u32])?;
+        let module = noise::module(cuda)?;
         let kernel = format!("lattice_{}", distribution.kernel());
         let function = modules::function(cuda, &module, &kernel)?;
         let (tensors, terms) = (Tensors::default(), Terms::default());
@@ -59,7 +59,7 @@ impl<I: Lattice> LatticeBackend<I> for CudaLattice<I> {
             let to = written(&cuda, to, &mut guards);
             bound.push([others.get(position).copied().unwrap_or(to), to]);
         }
-        self.tensors.bind::<I, I>(&cuda, &self.slots, bound, kind)?;
+        self.tensors.bind::<I, I>(&cuda, &self.slots, bound, kind, 1)?;
         let Some(tables) = &self.tensors.0 else { return Ok(()) };
 
         let (count, blocks, shift) = (terms.len() as u32, tables.chunk_count as u32, size_of::<I>().ilog2());

@@ -8,3 +8,4 @@ mod tables;
 pub(crate) use lattice::CudaLattice;
 pub(crate) use shape::CudaShape;
 pub(crate) use sums::CudaSums;
+pub(super) use tables::FEW;

@@ -2,9 +2,9 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg, SyncOnDrop};
 
-use super::tables::{FEW, TERM, Tensors, Terms, noise_words};
+use super::tables::{FEW, Few, TERM, Tensors, Terms, noise_words};
 use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::{read, written};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
@@ -12,7 +12,7 @@ use crate::device::Cuda;
 use crate::element::{Dtype, Element};
 use crate::error::Result;
 use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term};
-use crate::memory::ViewMut;
+use crate::memory::{View, ViewMut};
 
 /// Tensors in the memory of a CUDA device.
 pub(crate) struct CudaSums<P: Element, Q: Element> {
@@ -25,6 +25,19 @@ pub(crate) struct CudaSums<P: Element, Q: Element> {
     tensors: Tensors,
     terms: Terms,
     types: PhantomData<(P, Q)>,
+}
+
+/// What a launch takes beside tensors.
+struct Call {
+    rounding: Rounding,
+    few: Few,
+    /// Where the terms lie on the device, unless they are `few`.
+    terms: u64,
+    count: u32,
+    /// Where the members of a population begin among the terms; 0 where all terms are of one sum.
+    members: u64,
+    /// The members, or 1.
+    rows: u32,
 }
 
 struct Kernel {
@@ -80,6 +93,31 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         }
         Ok(words)
     }
+
+    /// Brings the tables up to date and launches. The views behind `bound` are borrowed until then.
+    fn launch(&mut self, call: Call, bound: Vec<[u64; 2]>, kind: Kind) -> Result<()> {
+        let cuda = &self.cuda;
+        let Call { rounding, few, terms, count, members, rows } = call;
+        self.tensors.bind::<P, Q>(cuda, &self.slots, bound, kind, rows.into())?;
+        let Some(tables) = &self.tensors.0 else { return Ok(()) };
+
+        let (seed, step) = match rounding {
+            Rounding::Nearest => (0, 0),
+            Rounding::Stochastic { seed, step } => (seed, step as u32),
+        };
+        let is_other = rounding != Rounding::Nearest || kind == Kind::Squares;
+        let kernel = self.other.as_ref().filter(|_| is_other).unwrap_or(&self.usual);
+        let blocks = tables.chunk_count as u32;
+        let mut launch = cuda.stream().launch_builder(&kernel.function);
+        launch.arg(&tables.chunks).arg(&tables.tensors).arg(&terms).arg(&count).arg(&few).arg(&seed).arg(&step);
+        launch.arg(&members);
+        let config = LaunchConfig { grid_dim: (blocks, rows, 1), ..blocks_of_threads(blocks) };
+        // SAFETY: the contract of `perturb_*` and `estimate_*` in src/cuda/mod.rs. The caller has checked lengths and devices, `bind`
+        // overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is enqueued;
+        // as many terms as there are were bound, into the one place or the other, and where a population's members begin behind them.
+        let launched = unsafe { launch.launch(config) };
+        cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks.saturating_mul(rows)))
+    }
 }
 
 impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q> {
@@ -105,22 +143,31 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
             let to = written(&cuda, to, &mut guards);
             bound.push([others.get(position).copied().unwrap_or(to), to]);
         }
-        self.tensors.bind::<P, Q>(&cuda, &self.slots, bound, kind)?;
-        let Some(tables) = &self.tensors.0 else { return Ok(()) };
+        let call = Call { rounding, few, terms: many, count: terms.len() as u32, members: 0, rows: 1 };
+        self.launch(call, bound, kind)
+    }
 
-        let (seed, step) = match rounding {
-            Rounding::Nearest => (0, 0),
-            Rounding::Stochastic { seed, step } => (seed, step as u32),
-        };
-        let is_other = rounding != Rounding::Nearest || kind == Kind::Squares;
-        let kernel = self.other.as_ref().filter(|_| is_other).unwrap_or(&self.usual);
-        let (count, blocks) = (terms.len() as u32, tables.chunk_count as u32);
-        let mut launch = cuda.stream().launch_builder(&kernel.function);
-        launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few).arg(&seed).arg(&step);
-        // SAFETY: the contract of `perturb_<distribution>_<from>_<to>` in src/cuda/mod.rs. The caller has checked lengths and
-        // devices, `bind` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is
-        // enqueued; as many terms as there are were bound, into the one place or the other.
-        let launched = unsafe { launch.launch(blocks_of_threads(blocks)) };
-        cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks))
+    fn tile(
+        &mut self,
+        members: &[&[Term]],
+        rounding: Rounding,
+        from: &[View<'_, P>],
+        to: &mut [ViewMut<'_, Q>],
+    ) -> Result<()> {
+        let cuda = self.cuda.clone();
+        let words = self.words(&members.concat(), &[])?;
+        let mut firsts = vec![0];
+        for terms in members {
+            firsts.push(firsts[firsts.len() - 1] + terms.len() as u32);
+        }
+        let [terms, behind] = self.terms.bind_members(&cuda, words, &firsts)?;
+        let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
+        let mut bound = Vec::with_capacity(to.len());
+        for (from, to) in from.iter().zip(to) {
+            bound.push([read(&cuda, from, &mut guards), written(&cuda, to, &mut guards)]);
+        }
+        let rows = members.len() as u32;
+        let call = Call { rounding, few: Few::NONE, terms, count: 0, members: behind, rows };
+        self.launch(call, bound, Kind::Population)
     }
 }

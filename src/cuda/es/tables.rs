@@ -12,7 +12,7 @@ use crate::error::Result;
 use crate::es::{Distribution, Kind, Term, check_memory};
 
 /// Terms that travel with a launch.
-pub(super) const FEW: usize = 8;
+pub(in crate::cuda) const FEW: usize = 8;
 /// The most words of a term.
 pub(super) const TERM: usize = 4;
 /// Elements of a pack, and the flag of a row whose arrays and noise have packs of so many that begin together.
@@ -25,42 +25,52 @@ pub(super) struct Tensors(pub(super) Option<Tables>);
 pub(super) struct Tables {
     bound: Vec<[u64; 2]>,
     kind: Kind,
+    rows: u64,
     pub(super) tensors: CudaSlice<u64>,
     pub(super) chunks: CudaSlice<u64>,
     pub(super) chunk_count: usize,
 }
 
 impl Tensors {
-    /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where it is written.
+    /// Brings the tables up to date with the addresses of a call: what stands beside each tensor, and where so many
+    /// rows of it are written.
     pub(super) fn bind<P: Scalar, Q: Scalar>(
         &mut self,
         cuda: &Cuda,
         slots: &[Slot],
         bound: Vec<[u64; 2]>,
         kind: Kind,
+        rows: u64,
     ) -> Result<()> {
-        if self.0.as_ref().is_none_or(|tables| tables.bound != bound || tables.kind != kind) {
-            self.0 = Some(Tables::new::<P, Q>(cuda, slots, bound, kind)?);
+        let stands = |tables: &Tables| tables.bound == bound && tables.kind == kind && tables.rows == rows;
+        if !self.0.as_ref().is_some_and(stands) {
+            self.0 = Some(Tables::new::<P, Q>(cuda, slots, bound, kind, rows)?);
         }
         Ok(())
     }
 }
 
 impl Tables {
-    fn new<P: Scalar, Q: Scalar>(cuda: &Cuda, slots: &[Slot], bound: Vec<[u64; 2]>, kind: Kind) -> Result<Self> {
-        check_memory::<P, Q>(slots, &bound, kind)?;
+    fn new<P: Scalar, Q: Scalar>(
+        cuda: &Cuda,
+        slots: &[Slot],
+        bound: Vec<[u64; 2]>,
+        kind: Kind,
+        rows: u64,
+    ) -> Result<Self> {
+        check_memory::<P, Q>(slots, &bound, kind, rows)?;
         not_capturing(cuda, "the addresses of tensors have changed")?;
         let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
         for (position, (slot, &[other, to])) in slots.iter().zip(&bound).enumerate() {
             let places = [other / size_of::<P>() as u64, to / size_of::<Q>() as u64, slot.first];
             let together = |pack: u64| places.iter().all(|place| place % pack == places[0] % pack);
             let flags: u64 = PACKED.iter().filter(|(pack, _)| together(*pack)).map(|(_, flag)| flag).sum();
-            tensors.extend([other, to, slot.first, slot.id | flags << 32]);
+            tensors.extend([other, to, slot.first, slot.id | flags << 32, slot.length]);
             chunks.extend(chunks_of::<Q>(position, slot.length, to).flatten());
         }
         let chunk_count = count_chunks(&mut chunks);
         let (tensors, chunks) = (uploaded(cuda, &tensors)?, uploaded(cuda, &chunks)?);
-        Ok(Self { bound, kind, tensors, chunks, chunk_count })
+        Ok(Self { bound, kind, rows, tensors, chunks, chunk_count })
     }
 }
 
@@ -68,6 +78,11 @@ impl Tables {
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Few([u64; FEW * TERM]);
+
+impl Few {
+    /// Where the terms are in memory.
+    pub(super) const NONE: Self = Self([0; FEW * TERM]);
+}
 
 // SAFETY: words that are copied as they are.
 unsafe impl DeviceRepr for Few {}
@@ -83,6 +98,19 @@ impl Terms {
             words.resize(TERM * FEW, 0);
             return Ok((Few(std::array::from_fn(|k| words[k])), 0));
         }
+        Ok((Few::NONE, self.hold(cuda, words)?))
+    }
+
+    /// Where the words of terms lie on the device, and behind them the number of the first term of each member of a population, and of
+    /// those of all.
+    pub(super) fn bind_members(&mut self, cuda: &Cuda, mut words: Vec<u64>, firsts: &[u32]) -> Result<[u64; 2]> {
+        let bytes = 8 * words.len() as u64;
+        words.extend(firsts.chunks(2).map(|two| u64::from(two[0]) | u64::from(two.get(1).copied().unwrap_or(0)) << 32));
+        let terms = self.hold(cuda, words)?;
+        Ok([terms, terms + bytes])
+    }
+
+    fn hold(&mut self, cuda: &Cuda, words: Vec<u64>) -> Result<u64> {
         let table = match &mut self.0 {
             Some(table) if table.memory.len() >= words.len() => table,
             many => {
@@ -91,7 +119,7 @@ impl Terms {
             }
         };
         table.hold(cuda, words, "the terms have changed")?;
-        Ok((Few([0; FEW * TERM]), own(cuda, &table.memory)))
+        Ok(own(cuda, &table.memory))
     }
 }
 

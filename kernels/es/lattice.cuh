@@ -5,9 +5,8 @@
 //
 // where q_j = scale_j e_j is rounded to the nearest integer, ties to even, and `most`, the greatest weight, bounds |q_j| and what a
 // vote reaches. The type of the weights matters where they are loaded and stored: a kernel serves all.
+#pragma once
 #include "es/sums.cuh"
-
-extern "C" __device__ const uint32_t lattice_layout[3] = {CHUNK, THREADS, FEW};
 
 struct alignas(8) LatticeTerm {
     uint64_t seed;
@@ -198,15 +197,3 @@ __device__ void lattice(
         }
     }
 }
-
-#define LATTICE(name, Draws)                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(THREADS, 3) lattice_##name(                                                     \
-        const Chunk* chunks, const Summed* tensors, const LatticeTerm* terms, uint32_t count,                                 \
-        const __grid_constant__ FewOfLattice few, uint32_t shift, int32_t threshold                                           \
-    ) {                                                                                                                       \
-        lattice<Draws>(chunks, tensors, terms != nullptr ? terms : few.term, count, shift, threshold);                        \
-    }
-
-LATTICE(normal, Normals)
-LATTICE(rademacher, Signs)
-LATTICE(uniform, Uniforms)
