@@ -8,7 +8,9 @@ mod model;
 
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
-use gradus::es::{Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, Pairs, Population, Target, Term};
+use gradus::es::{
+    Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, Pairs, Population, Target, Term, Vote,
+};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
 use half::{bf16, f16};
@@ -184,7 +186,7 @@ fn weights<I: Lattice>() {
             plan.apply(&terms, &mut [weights.view_mut()]).unwrap();
             alone.driver.reset();
             plan.apply(&terms, &mut [weights.view_mut()]).unwrap();
-            plan.vote(&terms, 1, &mut [weights.view_mut()]).unwrap();
+            plan.vote(&terms, Vote { threshold: 1, limit: 100 }, &mut [weights.view_mut()]).unwrap();
             let report = alone.driver.report();
             let counters = &report.kernels[&format!("lattice_{}", drawn_by(distribution))];
             let normals = if distribution == Distribution::Normal { 8192 } else { 0 };

@@ -1,10 +1,9 @@
 // Integer weights plus sums of quantised noises, and votes of these. Twin of src/cpu/es/lattice.rs.
 //
 //   to = from + sum m_j q_j modulo 2^bits, or
-//   to = from + sign(z) where |z| is at least a threshold, z = sum m_j q_j,
+//   to = from + sign(z) where |z| is at least a threshold, z = sum m_j q_j, unless it is at a limit,
 //
-// where q_j = scale_j e_j is rounded to the nearest integer, ties to even, and `most`, the greatest weight, bounds |q_j| and what a
-// vote reaches. The type of the weights matters where they are loaded and stored: a kernel serves all.
+// where q_j = scale_j e_j is rounded to the nearest integer, ties to even, and bounded by `most`, the greatest weight. The type of the weights matters where they are loaded and stored: a kernel serves all.
 #pragma once
 #include "es/sums.cuh"
 
@@ -65,7 +64,7 @@ struct Weights {
         }
     }
 
-    __device__ void narrow(const int32_t (&x)[N], uint32_t shift) {
+    __device__ void narrow(const uint32_t (&x)[N], uint32_t shift) {
         #pragma unroll
         for (int i = 0; i < N; i++) {
             word[i] = x[i];
@@ -84,6 +83,25 @@ struct Weights {
         }
     }
 };
+
+// The sums of two packs, weight by weight and modulo 2^bits: no carry leaves a weight, whose top bit is added without one.
+__device__ void add(Weights& weights, const Weights& other, uint32_t shift) {
+    const uint32_t tops = shift == 0 ? 0x80808080 : shift == 1 ? 0x80008000 : 0x80000000;
+    const auto add_words = [&](int begin, int end) {
+        #pragma unroll
+        for (int i = begin; i < end; i++) {
+            const uint32_t a = weights.word[i], b = other.word[i];
+            weights.word[i] = (a & ~tops) + (b & ~tops) ^ (a ^ b) & tops;
+        }
+    };
+    add_words(0, 2);
+    if (shift > 0) {
+        add_words(2, 4);
+    }
+    if (shift > 1) {
+        add_words(4, 8);
+    }
+}
 
 // The integer nearest to scale * number, ties to even, from -most to most.
 __device__ int32_t quantised(float scale, float number, int32_t most) {
@@ -109,20 +127,21 @@ __device__ void add(const Signs& draws, const LatticeTerm& term, const Address&,
     }
 }
 
-// The sum added, where there is no threshold, or one step to where it votes for, at most to the ends of the range.
-__device__ int32_t moved(int32_t x, uint32_t z, int32_t threshold, int32_t most) {
+// One step to where a sum votes for, unless that is behind a limit.
+__device__ uint32_t voted(int32_t x, uint32_t z, int32_t threshold, int32_t limit) {
     const int32_t votes = int32_t(z);
-    const int32_t step = int32_t(votes >= threshold && x < most) - int32_t(votes <= -threshold && x > -most);
-    return threshold == 0 ? int32_t(x + z) : x + step;
+    return x + int32_t(votes >= threshold && x < limit) - int32_t(votes <= -threshold && x > -limit);
 }
 
-template <class I> __device__ void move_one(uint64_t from, uint64_t to, uint32_t z, int32_t threshold, int32_t most) {
-    store<1>(reinterpret_cast<I*>(to), {I(moved(load<1>(reinterpret_cast<const I*>(from)).element[0], z, threshold, most))});
+template <class I> __device__ void move_one(uint64_t from, uint64_t to, uint32_t z, int32_t threshold, int32_t limit) {
+    const int32_t x = load<1>(reinterpret_cast<const I*>(from)).element[0];
+    store<1>(reinterpret_cast<I*>(to), {I(threshold == 0 ? x + z : voted(x, z, threshold, limit))});
 }
 
 template <class Draws>
 __device__ void lattice(
-    const Chunk* chunks, const Summed* tensors, const LatticeTerm* terms, uint32_t count, uint32_t shift, int32_t threshold
+    const Chunk* chunks, const Summed* tensors, const LatticeTerm* terms, uint32_t count, uint32_t shift, int32_t threshold,
+    int32_t limit
 ) {
     constexpr uint32_t SPAN = N * THREADS;
 
@@ -166,13 +185,19 @@ __device__ void lattice(
                 add(draws, terms[j + i], address_of(j + i), i, element + mine, most, z);
             }
         }
-        int32_t x[N];
-        weights.widen_to(x, shift);
-        #pragma unroll
-        for (int i = 0; i < N; i++) {
-            x[i] = moved(x[i], z[i], threshold, most);
+        if (threshold == 0) {
+            Weights sums;
+            sums.narrow(z, shift);
+            add(weights, sums, shift);
+        } else {
+            int32_t x[N];
+            weights.widen_to(x, shift);
+            #pragma unroll
+            for (int i = 0; i < N; i++) {
+                z[i] = voted(x[i], z[i], threshold, limit);
+            }
+            weights.narrow(z, shift);
         }
-        weights.narrow(x, shift);
         if (has) {
             weights.store(reinterpret_cast<uint32_t*>(to + behind), shift);
         }
@@ -189,11 +214,11 @@ __device__ void lattice(
         }
         const uint64_t read = from + (at << shift), written = to + (at << shift);
         if (shift == 0) {
-            move_one<int8_t>(read, written, z, threshold, most);
+            move_one<int8_t>(read, written, z, threshold, limit);
         } else if (shift == 1) {
-            move_one<int16_t>(read, written, z, threshold, most);
+            move_one<int16_t>(read, written, z, threshold, limit);
         } else {
-            move_one<int32_t>(read, written, z, threshold, most);
+            move_one<int32_t>(read, written, z, threshold, limit);
         }
     }
 }

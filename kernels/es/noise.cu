@@ -63,12 +63,13 @@ noise_normals_of_words(const uint32_t* words, float* out, uint64_t count) {
     }
 }
 
+// ptxas may use 80 registers: with fewer, it keeps one in memory for some target.
 #define LATTICE(name, Draws)                                                                                                  \
-    extern "C" __global__ void __launch_bounds__(THREADS, 3) lattice_##name(                                                     \
+    extern "C" __global__ void __launch_bounds__(THREADS, 3) lattice_##name(                                                  \
         const Chunk* chunks, const Summed* tensors, const LatticeTerm* terms, uint32_t count,                                 \
-        const __grid_constant__ FewOfLattice few, uint32_t shift, int32_t threshold                                           \
+        const __grid_constant__ FewOfLattice few, uint32_t shift, int32_t threshold, int32_t limit                            \
     ) {                                                                                                                       \
-        lattice<Draws>(chunks, tensors, terms != nullptr ? terms : few.term, count, shift, threshold);                        \
+        lattice<Draws>(chunks, tensors, terms != nullptr ? terms : few.term, count, shift, threshold, limit);                 \
     }
 
 LATTICE(normal, Normals)

@@ -37,7 +37,7 @@
 //! | `lattice_<distribution>` | chunk table, tensor table | as above, of arrays of integers | 8 | read |
 //! | (1 block a chunk) | terms, count, few | as above, rows of 24 bytes | 8 | read |
 //! | | shift | u32: the logarithm of the bytes of a weight, 0 to 2 | | |
-//! | | threshold | i32: of a vote; 0 where the sum is added | | |
+//! | | threshold, limit | i32: of a vote; 0 where the sum is added | | |
 //! | `shape_ranks`, | losses | n f32 | 4 | read |
 //! | `shape_signs` (1 thread | count | u32: n, at most 2^20 | | |
 //! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |

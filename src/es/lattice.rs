@@ -62,12 +62,21 @@ impl LatticeTerm {
     }
 }
 
+/// How votes move a weight, one step at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Vote {
+    /// The least sum of votes, of either sign, that moves it: from 1 to 2³¹ - 1.
+    pub threshold: u32,
+    /// How far from 0 it is moved: from 1 to [`MOST`](Lattice::MOST).
+    pub limit: u32,
+}
+
 /// Integer weights of a model, perturbed by sums of integer noises: `to = from + Σ mⱼ·qⱼ` modulo 2ᵇ, where weights have b bits.
 ///
 /// Perturbations are exactly reversible: the same terms with `-mⱼ` give back the bits, in place, in any order, however often, and
-/// whatever the weights, because nothing is rounded or bounded behind `qⱼ`. The price is that a weight that leaves the range comes in at its
-/// other end: 127 + 1 is -128 in i8. A weight stays within it that is further from the ends than `Σ |mⱼ|·|qⱼ|`, such as one that
-/// [`vote`](Self::vote), which wraps nothing, keeps within ±w of an i8 where the perturbations stay below 127 - w.
+/// whatever the weights, because nothing is rounded or bounded behind `qⱼ`. The price is that a weight that leaves the range comes in at
+/// its other end: 127 + 1 is -128 in i8. None does that is further from the ends than `Σ |mⱼ|·|qⱼ|`: updates by [`vote`](Self::vote) keep
+/// weights within a limit that leaves the perturbations room, such as ±100 in i8 for signs of 25.
 ///
 /// One launch on CUDA, whatever the number of tensors and terms; a weight is read once and written once, 2 bytes of an i8. The bits
 /// are the same on every device and for every shard. A call waits for nothing; it allocates nothing while tensors' addresses stay
@@ -99,8 +108,8 @@ pub struct LatticePerturbation<I: Lattice> {
 pub(crate) enum Outcome {
     /// It is added modulo 2ᵇ.
     Added,
-    /// A step to its sign, where its magnitude is at least so much.
-    Voted(i32),
+    /// As a [`Vote`] says.
+    Voted { threshold: i32, limit: i32 },
 }
 
 /// Tensors on a device. The caller has checked every argument but addresses.
@@ -165,18 +174,23 @@ impl<I: Lattice> LatticePerturbation<I> {
     }
 
     /// `θ += sign(Z)` where `|Z| ≥ threshold`, with `Z = Σ mⱼ·qⱼ`, in place: the integer form of an update, a step of 1 where enough votes
-    /// agree. The multipliers are votes of pairs, such as -1 where `θ + q` had the greater loss and 1 where `θ - q` had.
+    /// agree (as in the integer models of EGGROLL, Sarkar et al. 2025). The multipliers are votes of pairs, such as -1 where `θ + q` had
+    /// the greater loss and 1 where `θ - q` had.
     ///
-    /// Nothing wraps: a weight at ±[`MOST`](Lattice::MOST), or beyond, is not moved further out.
+    /// Nothing wraps: a weight at ±limit, or beyond, is not moved further out.
     ///
-    /// Errors: a threshold that is not from 1 to 2³¹ - 1; terms whose sum could leave the range of i32; as [`write`](Self::write).
-    pub fn vote(&mut self, terms: &[LatticeTerm], threshold: u32, parameters: &mut [ViewMut<'_, I>]) -> Result<()> {
+    /// Errors: a threshold that is not from 1 to 2³¹ - 1; a limit that is not from 1 to [`MOST`](Lattice::MOST); terms whose sum could
+    /// leave the range of i32; as [`write`](Self::write).
+    pub fn vote(&mut self, terms: &[LatticeTerm], vote: Vote, parameters: &mut [ViewMut<'_, I>]) -> Result<()> {
         const WHAT: &str = "integer votes";
         self.plan.written("parameters", "parameter", parameters)?;
         check(terms)?;
-        let Some(threshold) = i32::try_from(threshold).ok().filter(|&threshold| threshold > 0) else {
-            return Err(Error::setting(WHAT, format!("threshold = {threshold} is not between 1 and {}", i32::MAX)));
+        let within = |name: &str, given: u32, most: i32| match i32::try_from(given) {
+            Ok(given) if (1..=most).contains(&given) => Ok(given),
+            _ => Err(Error::setting(WHAT, format!("{name} = {given} is not between 1 and {most}"))),
         };
+        let threshold = within("threshold", vote.threshold, i32::MAX)?;
+        let limit = within("limit", vote.limit, I::MOST)?;
         let greatest = |LatticeTerm { multiplier, term }: &LatticeTerm| {
             let noise = (f64::from(term.coefficient as f32).abs() * GREATEST_NOISE).min(f64::from(I::MOST)).ceil();
             f64::from(*multiplier).abs() * noise
@@ -185,7 +199,7 @@ impl<I: Lattice> LatticePerturbation<I> {
         if sum > f64::from(i32::MAX) {
             return Err(Error::setting(WHAT, format!("their sum may be {sum}, more than {}", i32::MAX)));
         }
-        self.backend.step(terms, Outcome::Voted(threshold), None, parameters)
+        self.backend.step(terms, Outcome::Voted { threshold, limit }, None, parameters)
     }
 }
 

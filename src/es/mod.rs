@@ -42,7 +42,7 @@ mod term;
 mod unroll;
 
 pub use estimate::Estimator;
-pub use lattice::{Lattice, LatticePerturbation, LatticeTerm};
+pub use lattice::{Lattice, LatticePerturbation, LatticeTerm, Vote};
 pub(crate) use lattice::{LatticeBackend, Outcome};
 pub use log::{Header, Log};
 pub use pairs::{Pairs, Weighting};

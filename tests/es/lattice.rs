@@ -1,6 +1,6 @@
 //! Integer weights: what is added modulo the range, to the bit, on every device; that it is taken away again; votes.
 
-use gradus::es::{Distribution, Lattice, LatticePerturbation, LatticeTerm, Term};
+use gradus::es::{Distribution, Lattice, LatticePerturbation, LatticeTerm, Term, Vote};
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device, View, ViewMut};
 
@@ -72,9 +72,9 @@ impl<I: Lattice> Weights<I> {
         self.from.iter().map(Guarded::elements).collect()
     }
 
-    fn vote(&mut self, terms: &[LatticeTerm], threshold: u32) -> Vec<Vec<I>> {
+    fn vote(&mut self, terms: &[LatticeTerm], vote: Vote) -> Vec<Vec<I>> {
         let mut views: Vec<ViewMut<'_, I>> = self.from.iter_mut().map(Guarded::view_mut).collect();
-        self.plan.vote(terms, threshold, &mut views).unwrap();
+        self.plan.vote(terms, vote, &mut views).unwrap();
         self.from.iter().map(Guarded::elements).collect()
     }
 
@@ -208,23 +208,23 @@ fn voted<I: Lattice>() {
         [(Distribution::Rademacher, 5, 3), (Distribution::Normal, 9, 7), (Distribution::Uniform, 1, 1)]
     {
         let terms = votes(count);
-        let most = i128::from(I::MOST);
+        let limit = if count == 1 { i128::from(I::MOST) } else { 100 };
         for device in devices() {
             let mut model = Weights::<I>::new(device, distribution, &places);
-            // Among the weights are all ends of the range.
+            // Among the weights are all ends of the range and of the limit.
             for (memory, place) in model.from.iter_mut().zip(&places) {
                 let mut weights = memory.elements();
-                weights.iter_mut().enumerate().filter(|(k, _)| k % 5 > 0).for_each(|(k, x)| {
-                    *x = I::store([0, I::MOST, -I::MOST, -I::MOST - 1, I::MOST - 1][k % 5]);
+                weights.iter_mut().enumerate().filter(|(k, _)| k % 8 > 0).for_each(|(k, x)| {
+                    *x = I::store([0, I::MOST, -I::MOST, -I::MOST - 1, I::MOST - 1, 100, -100, 99][k % 8]);
                 });
                 *memory = Guarded::new(device, &weights, place.3);
             }
             let expected = model.expected(&places, &terms, |x, z| {
                 let x = i128::from(x);
                 let moved = if z.abs() >= threshold { x + z.signum() } else { x };
-                if moved.abs() > most { x } else { moved }
+                if moved.abs() > limit && moved.abs() > x.abs() { x } else { moved }
             });
-            let found = model.vote(&terms, threshold as u32);
+            let found = model.vote(&terms, Vote { threshold: threshold as u32, limit: limit as u32 });
             same(&found, &expected, &format!("{count} votes of {distribution:?} on {device}"));
         }
     }
@@ -268,7 +268,12 @@ fn what_does_not_fit_is_refused() {
         let mut apply = |terms: &[LatticeTerm]| plan.apply(terms, &mut [memory.view_mut()]);
         says(apply(&[one(1, f64::NAN)]), "term 0: the coefficient NaN is not finite");
         says(apply(&[one(1, 1.0), one(1, 1e39)]), "term 1: the coefficient 1e39 is not finite in f32");
-        let mut vote = |terms: &[LatticeTerm], threshold| plan.vote(terms, threshold, &mut [memory.view_mut()]);
+        let mut within = |terms: &[LatticeTerm], threshold, limit| {
+            plan.vote(terms, Vote { threshold, limit }, &mut [memory.view_mut()])
+        };
+        says(within(&[], 1, 0), "integer votes: limit = 0 is not between 1 and 127");
+        says(within(&[], 1, 128), "integer votes: limit = 128 is not between 1 and 127");
+        let mut vote = |terms: &[LatticeTerm], threshold| within(terms, threshold, 127);
         says(vote(&[], 0), "integer votes: threshold = 0 is not between 1 and 2147483647");
         says(vote(&[], 1 << 31), "integer votes: threshold = 2147483648 is not between 1 and 2147483647");
         let many = vec![one(1 << 24, 1.0); 20];

@@ -141,9 +141,9 @@ fn block<D: Draws, I: Lattice>(noises: &[Noise], outcome: Outcome, element: u64,
     }
     match outcome {
         Outcome::Added => weights.iter_mut().zip(z).for_each(|(x, z)| *x = I::store(x.load().wrapping_add(z))),
-        Outcome::Voted(threshold) => weights.iter_mut().zip(z).for_each(|(weight, z)| {
+        Outcome::Voted { threshold, limit } => weights.iter_mut().zip(z).for_each(|(weight, z)| {
             let x = weight.load();
-            let step = i32::from(z >= threshold && x < I::MOST) - i32::from(z <= -threshold && x > -I::MOST);
+            let step = i32::from(z >= threshold && x < limit) - i32::from(z <= -threshold && x > -limit);
             *weight = I::store(x + step);
         }),
     }

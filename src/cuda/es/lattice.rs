@@ -63,12 +63,13 @@ impl<I: Lattice> LatticeBackend<I> for CudaLattice<I> {
         let Some(tables) = &self.tensors.0 else { return Ok(()) };
 
         let (count, blocks, shift) = (terms.len() as u32, tables.chunk_count as u32, size_of::<I>().ilog2());
-        let threshold = match outcome {
-            Outcome::Added => 0,
-            Outcome::Voted(threshold) => threshold,
+        let (threshold, limit) = match outcome {
+            Outcome::Added => (0, 0),
+            Outcome::Voted { threshold, limit } => (threshold, limit),
         };
         let mut launch = cuda.stream().launch_builder(&self.function);
         launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few).arg(&shift).arg(&threshold);
+        launch.arg(&limit);
         // SAFETY: the contract of `lattice_<distribution>` in src/cuda/mod.rs. The caller has checked lengths and devices, `bind`
         // overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is
         // enqueued; as many terms as there are were bound, into the one place or the other.
