@@ -3,7 +3,8 @@
 //   to = from + sum m_j q_j modulo 2^bits, or
 //   to = from + sign(z) where |z| is at least a threshold, z = sum m_j q_j, unless it is at a limit,
 //
-// where q_j = scale_j e_j is rounded to the nearest integer, ties to even, and bounded by `most`, the greatest weight. The type of the weights matters where they are loaded and stored: a kernel serves all.
+// where q_j = scale_j e_j is rounded to the nearest integer, ties to even, and bounded by `most`, the greatest weight. The type of
+// the weights matters where they are loaded and stored: a kernel serves all.
 #pragma once
 #include "es/sums.cuh"
 

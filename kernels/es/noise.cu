@@ -1,5 +1,5 @@
-// Noise of a range of elements, written to memory, a twin of src/cpu/noise.rs; and integer noises added to integer weights. All that
-// draws normals here shares their table.
+// Noise of a range of elements, written to memory, a twin of src/cpu/noise.rs; and integer noises added to integer weights, for the
+// sake of the table of normals that they share.
 #include "core/chunk.cuh"
 #include "core/normal.cuh"
 #include "core/pack.cuh"

@@ -3,8 +3,8 @@
 
 extern "C" __device__ const uint32_t perturb_layout[3] = {CHUNK, THREADS, FEW};
 
-// Those of signs take 128 registers, or stop at 80 or 64 and keep one in memory for some target, if they are not told how many blocks
-// a multiprocessor shall hold: 80 registers do, but 128 in f64 and where elements are rounded by chance.
+// Those of signs take 128 registers, or stop at 80 or 64 and keep one in memory for some target, if they are not told how many
+// blocks a multiprocessor shall hold: 80 registers do, but 128 in f64 and where elements are rounded by chance.
 #define PERTURB(name, Draws, BOUNDS, BOUNDS_OF_WIDE)                                                                          \
     SUM_AS(perturb_##name##_f64_f64, BOUNDS_OF_WIDE, Sum::ADDED, Draws, f64, f64, ToNearest)                                  \
     SUM_AS(perturb_##name##_f32_f32, BOUNDS, Sum::ADDED, Draws, f32, f32, ToNearest)                                          \

@@ -45,8 +45,8 @@ lattice!(i8, i16, i32);
 /// `m·q`, q an integer noise: that of a [`Term`], times its coefficient, in f32, rounded to the nearest integer, ties to even, and
 /// bounded by ±[`MOST`](Lattice::MOST).
 ///
-/// The coefficient is a deviation in steps of the lattice: q is mostly 0 where it is far below ½, and one that is far above a third of
-/// the greatest weight is bounded often. Noise to the other side is the negative: a coefficient of -a gives -q.
+/// The coefficient is a deviation in steps of the lattice: q is mostly 0 where it is far below ½, and often bounded where it is far
+/// above a third of the greatest weight. Noise to the other side is the negative: a coefficient of -a gives -q.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LatticeTerm {
     /// m.
@@ -74,9 +74,9 @@ pub struct Vote {
 /// Integer weights of a model, perturbed by sums of integer noises: `to = from + Σ mⱼ·qⱼ` modulo 2ᵇ, where weights have b bits.
 ///
 /// Perturbations are exactly reversible: the same terms with `-mⱼ` give back the bits, in place, in any order, however often, and
-/// whatever the weights, because nothing is rounded or bounded behind `qⱼ`. The price is that a weight that leaves the range comes in at
-/// its other end: 127 + 1 is -128 in i8. None does that is further from the ends than `Σ |mⱼ|·|qⱼ|`: updates by [`vote`](Self::vote) keep
-/// weights within a limit that leaves the perturbations room, such as ±100 in i8 for signs of 25.
+/// whatever the weights, because nothing is rounded or bounded behind `qⱼ`. The price is that a weight that leaves the range comes in
+/// at its other end: 127 + 1 is -128 in i8. None does that is further from the ends than `Σ |mⱼ|·|qⱼ|`: updates by
+/// [`vote`](Self::vote) keep weights within a limit that leaves the perturbations room, such as ±100 in i8 for signs of 25.
 ///
 /// One launch on CUDA, whatever the number of tensors and terms; a weight is read once and written once, 2 bytes of an i8. The bits
 /// are the same on every device and for every shard. A call waits for nothing; it allocates nothing while tensors' addresses stay
@@ -173,14 +173,14 @@ impl<I: Lattice> LatticePerturbation<I> {
         self.backend.step(terms, Outcome::Added, None, parameters)
     }
 
-    /// `θ += sign(Z)` where `|Z| ≥ threshold`, with `Z = Σ mⱼ·qⱼ`, in place: the integer form of an update, a step of 1 where enough votes
-    /// agree (as in the integer models of EGGROLL, Sarkar et al. 2025). The multipliers are votes of pairs, such as -1 where `θ + q` had
-    /// the greater loss and 1 where `θ - q` had.
+    /// `θ += sign(Z)` where `|Z| ≥ threshold`, with `Z = Σ mⱼ·qⱼ`, in place: the integer form of an update, a step of 1 where enough
+    /// votes agree (as in the integer models of EGGROLL, Sarkar et al. 2025, "Evolution strategies at the hyperscale"). The
+    /// multipliers are votes of pairs, such as -1 where `θ + q` had the greater loss and 1 where `θ - q` had.
     ///
     /// Nothing wraps: a weight at ±limit, or beyond, is not moved further out.
     ///
-    /// Errors: a threshold that is not from 1 to 2³¹ - 1; a limit that is not from 1 to [`MOST`](Lattice::MOST); terms whose sum could
-    /// leave the range of i32; as [`write`](Self::write).
+    /// Errors: a threshold that is not from 1 to 2³¹ - 1; a limit that is not from 1 to [`MOST`](Lattice::MOST); terms whose sum
+    /// could leave the range of i32; as [`write`](Self::write).
     pub fn vote(&mut self, terms: &[LatticeTerm], vote: Vote, parameters: &mut [ViewMut<'_, I>]) -> Result<()> {
         const WHAT: &str = "integer votes";
         self.plan.written("parameters", "parameter", parameters)?;

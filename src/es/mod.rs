@@ -2,7 +2,8 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch, [`Population`] adds others to every copy of one, and an [`Estimator`] sums them up as a gradient. A [`Log`] of the terms replays a run to the bit.
+//! model in one launch, [`Population`] adds others to every copy of one, and an [`Estimator`] sums them up as a gradient. A [`Log`]
+//! of the terms replays a run to the bit.
 //! [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations
 //! (PES, NRES), and [`Shaping`] weights of the losses of members.
 //!

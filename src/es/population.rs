@@ -15,10 +15,10 @@ use crate::rng::Distribution;
 /// The members of a population side by side, each perturbed by terms of its own: what is evaluated in one batch, policies of
 /// reinforcement learning or learned optimizers.
 ///
-/// Of every tensor \[length\] a tile \[members×length\] is written, row by row: row n is `θ + Σ aⱼ·εⱼ` over the terms of member n, to the bit
-/// what [`Perturbation::write`](super::Perturbation::write) gives of them. One launch on CUDA for all tensors and members, which reads a
-/// parameter once a member, writes each element once and stores no noise. Rows are fastest whose length 4 divides, or 8 where both
-/// types have 16 bits.
+/// Of every tensor \[length\] a tile \[members×length\] is written, row by row: row n is `θ + Σ aⱼ·εⱼ` over the terms of member n, to
+/// the bit what [`Perturbation::write`](super::Perturbation::write) gives of them. One launch on CUDA for all tensors and members,
+/// which reads a parameter once a member, writes each element once and stores no noise. Rows are fastest whose length 4 divides, or
+/// 8 where elements have 16 bits.
 ///
 /// A call waits for nothing, and allocates nothing while tensors' addresses and the number of members stay and there are no more
 /// terms than before; terms that change are uploaded.
@@ -88,8 +88,8 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Population<P, Q> {
         Ok(())
     }
 
-    /// Row n of the tile of a tensor becomes `from + Σ aⱼ·εⱼ` over the terms of member n, tensor by tensor; without terms it is a copy,
-    /// rounded.
+    /// Row n of the tile of a tensor becomes `from + Σ aⱼ·εⱼ` over the terms of member n, tensor by tensor; without terms it is a
+    /// copy, rounded.
     ///
     /// Errors: more than 65535 members; counts, lengths or devices that do not fit; memory that overlaps where it is written, or is
     /// not aligned; a coefficient that is not finite; a pair of 2²⁰ or more; tables that are stale during a graph capture; the

@@ -39,11 +39,11 @@ pub enum Distribution {
     ///   those of two whose places agree are equal or opposite, by chance, whatever their tensors;
     /// * pairs of different groups are independent.
     ///
-    /// Antithetic estimates along N orthogonal directions have the least variance of all (Choromanski et al. 2018, "Structured
+    /// Antithetic estimates along orthogonal directions vary less than along independent ones (Choromanski et al. 2018, "Structured
     /// evolution with compact architectures for scalable policy optimization", whose Hadamard-Rademacher matrices these are): the
     /// mean square error of the estimate of the gradient g of a linear loss of d elements, all in whole blocks, from N ≤ 128 pairs
-    /// of a group is `(d/N - 1)·|g|²`, that of Rademacher noise `(d - 1)/N·|g|²`. It is 0 for the 128 elements of one block, and no
-    /// less to speak of where d is much greater than N.
+    /// of a group is `(d/N - 1)·|g|²`, that of Rademacher noise `(d - 1)/N·|g|²`. It is 0 for 128 pairs over the elements of one
+    /// block, and no less to speak of where d is much greater than N.
     Hadamard,
 }
 

@@ -77,7 +77,8 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         Ok(Self { cuda, distribution, usual, other, slots, tensors, terms, types: PhantomData })
     }
 
-    /// The terms' words: those of the noise, and the bits of the coefficient and of the square's, which share a word if both have 32.
+    /// The terms' words: those of the noise, and the bits of the coefficient and of the square's, which share a word if both have
+    /// 32.
     fn words(&self, terms: &[Term], factors: &[f64]) -> Result<Vec<u64>> {
         let mut words = Vec::with_capacity(TERM * terms.len().max(FEW));
         for (position, term) in terms.iter().enumerate() {
@@ -112,9 +113,10 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         launch.arg(&tables.chunks).arg(&tables.tensors).arg(&terms).arg(&count).arg(&few).arg(&seed).arg(&step);
         launch.arg(&members);
         let config = LaunchConfig { grid_dim: (blocks, rows, 1), ..blocks_of_threads(blocks) };
-        // SAFETY: the contract of `perturb_*` and `estimate_*` in src/cuda/mod.rs. The caller has checked lengths and devices, `bind`
-        // overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is enqueued;
-        // as many terms as there are were bound, into the one place or the other, and where a population's members begin behind them.
+        // SAFETY: the contract of `perturb_*` and `estimate_*` in src/cuda/mod.rs. The caller has checked lengths and devices,
+        // `bind` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is
+        // enqueued; as many terms as there are were bound, into the one place or the other, and behind them where a population's
+        // members begin.
         let launched = unsafe { launch.launch(config) };
         cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks.saturating_mul(rows)))
     }

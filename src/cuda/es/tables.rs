@@ -101,8 +101,8 @@ impl Terms {
         Ok((Few::NONE, self.hold(cuda, words)?))
     }
 
-    /// Where the words of terms lie on the device, and behind them the number of the first term of each member of a population, and of
-    /// those of all.
+    /// Where the words of terms lie on the device, and behind them the number of the first term of each member of a population,
+    /// and that of all terms.
     pub(super) fn bind_members(&mut self, cuda: &Cuda, mut words: Vec<u64>, firsts: &[u32]) -> Result<[u64; 2]> {
         let bytes = 8 * words.len() as u64;
         words.extend(firsts.chunks(2).map(|two| u64::from(two[0]) | u64::from(two.get(1).copied().unwrap_or(0)) << 32));
