@@ -165,7 +165,7 @@ fn a_population_is_one_launch() {
             let elements = (2 * count * lengths.iter().sum::<usize>()) as u64;
             assert_eq!((counters.global_written.bytes, counters.global_written.sectors), (4 * elements, elements / 8));
             let read = counters.global_read.bytes - 4 * elements;
-            // Of the tables: 16 + 40 + 8 bytes a thread, and for each warp what the signs of its terms take.
+            // Of the tables: 16 + 32 + 8 bytes a thread, and for each warp what the signs of its terms take.
             assert!(read < 2 * count as u64 * 3 * THREADS * 256, "{read} bytes of tables");
             assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
             assert_eq!(report.host_synchronisations, 0);

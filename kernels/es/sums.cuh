@@ -30,7 +30,6 @@ struct Summed {
     uint64_t other, to;  // device addresses, the first of what is perturbed or of the sum of squares
     uint64_t first;     // the place of element 0 in the tensor `id` that this is a shard of
     uint32_t id, flags;
-    uint64_t length;  // elements from one member of a population to the next in `to`
 };
 
 struct ToNearest {
@@ -98,16 +97,13 @@ __device__ void sum(
     draws.begin();
     const Summed tensor = tensors[chunk.tensor];
     P* const other = reinterpret_cast<P*>(tensor.other) + chunk.start;
-    Q* to = reinterpret_cast<Q*>(tensor.to) + chunk.start;
-    bool is_packed = tensor.flags & PACKED<N>;
+    Q* const to = reinterpret_cast<Q*>(tensor.to) + chunk.start;
     if constexpr (SUM == Sum::ADDED) {
         if (members != nullptr) {
-            // The blocks of a row of the grid write a member, from terms of its own.
-            const uint64_t behind = blockIdx.y * tensor.length;
-            to += behind;
-            is_packed = is_packed && behind % N == 0;
-            terms += members[blockIdx.y];
-            count = members[blockIdx.y + 1] - members[blockIdx.y];
+            // Every member has `count` tensors, and terms of its own.
+            const uint32_t member = chunk.tensor / count;
+            terms += members[member];
+            count = members[member + 1] - members[member];
         }
     }
     const uint64_t element = tensor.first + chunk.start;
@@ -118,7 +114,7 @@ __device__ void sum(
 
     // Elements before the first whole pack, and those of whole packs.
     uint32_t before = chunk.length, packed = 0;
-    if (is_packed) {
+    if (tensor.flags & PACKED<N>) {
         before = min(chunk.length, uint32_t(-(reinterpret_cast<uint64_t>(to) / sizeof(Q))) % N);
         packed = (chunk.length - before) / N * N;
     }

@@ -29,11 +29,11 @@
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
 //! | `perturb_*`, `estimate_*` | chunk table | c rows of 16 bytes | 8 | read |
-//! | (1 block a chunk, or | tensor table | n rows of 40 bytes | 8 | read |
-//! | a chunk and member) | terms | null, or t rows of 24 bytes, of 32 in f64 | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 32 bytes; of k members n / k rows each, their number in `count` | 8 | read |
+//! | | terms | null, or t rows of 24 bytes, of 32 in f64 | 8 | read |
 //! | | count, few | u32: t; 8 such rows by value, of which the first t count where terms is null | | |
 //! | | seed, step | u64, u32: of the rounding | | |
-//! | | members (of `perturb`) | null, or k + 1 u32 for k rows of the grid, ascending, the last at most t | 4 | read |
+//! | | members (of `perturb`) | null, or k + 1 u32, ascending, the last at most t, for rows of k members | 4 | read |
 //! | `lattice_<distribution>` | chunk table, tensor table | as above, of arrays of integers | 8 | read |
 //! | (1 block a chunk) | terms, count, few | as above, rows of 24 bytes | 8 | read |
 //! | | shift | u32: the logarithm of the bytes of a weight, 0 to 2 | | |
@@ -145,8 +145,7 @@
 //!
 //! A row of the tensor table of `perturb`, `estimate` and `lattice` names two arrays of as many elements as its chunks reach: `to`, which
 //! is written, and `other`, which `perturb` and `lattice` read, `estimate_<distribution>_squares` writes and `estimate_<distribution>` leaves alone.
-//! They overlap nothing, but for `perturb` and `lattice` may be the same where both have one type; of a
-//! population, `to` has k times as many elements, and is not the same. Chunks are cut by `to`'s memory as said below.
+//! They overlap nothing, but for `perturb` and `lattice` may be the same where both have one type. Chunks are cut by `to`'s memory as said below.
 //! A row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
 //! agree modulo so many.
 //!

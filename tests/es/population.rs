@@ -118,8 +118,8 @@ fn what_does_not_fit_is_refused() {
             "term 0 of member 1: the coefficient NaN is not finite",
         );
         says(
-            write(&vec![[term]; 65_536]),
-            "population: 65536 members with 65536 terms are more than 65535, or 2³² terms",
+            write(&vec![[term]; (1 << 20) + 1]),
+            "population: 1048577 members with 1048577 terms and 2097154 tensors are more than 1048576, or 2³² of the others",
         );
         assert!(write(&[[Term { pair: 1 << 20, ..term }]; 2]).is_err());
         says(

@@ -4,13 +4,14 @@ use std::marker::PhantomData;
 
 use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
 
-use super::tables::{FEW, Tensors, Terms, noise_words};
+use super::tables::Tables;
+use super::terms::{FEW, Terms, noise_words};
 use crate::backend::Slot;
 use crate::cuda::address::{read, written};
 use crate::cuda::{blocks_of_threads, launch_of, modules, noise};
 use crate::device::Cuda;
 use crate::error::Result;
-use crate::es::{Distribution, Kind, Lattice, LatticeBackend, LatticeTerm, Outcome};
+use crate::es::{Distribution, Kind, Lattice, LatticeBackend, LatticeTerm, Outcome, check_memory};
 use crate::memory::{View, ViewMut};
 
 /// Tensors in the memory of a CUDA device.
@@ -20,7 +21,8 @@ pub(crate) struct CudaLattice<I: Lattice> {
     kernel: String,
     function: CudaFunction,
     slots: Vec<Slot>,
-    tensors: Tensors,
+    /// Those of the last call, and what stood beside the tensors there.
+    tables: Option<(Tables<2>, Kind)>,
     terms: Terms,
     types: PhantomData<I>,
 }
@@ -30,8 +32,8 @@ impl<I: Lattice> CudaLattice<I> {
         let module = noise::module(cuda)?;
         let kernel = format!("lattice_{}", distribution.kernel());
         let function = modules::function(cuda, &module, &kernel)?;
-        let (tensors, terms) = (Tensors::default(), Terms::default());
-        Ok(Self { cuda: cuda.clone(), distribution, kernel, function, slots, tensors, terms, types: PhantomData })
+        let (tables, terms, types) = (None, Terms::default(), PhantomData);
+        Ok(Self { cuda: cuda.clone(), distribution, kernel, function, slots, tables, terms, types })
     }
 }
 
@@ -50,7 +52,7 @@ impl<I: Lattice> LatticeBackend<I> for CudaLattice<I> {
             let scale = (term.coefficient as f32).to_bits();
             words.push(u64::from(scale) | u64::from(*multiplier as u32) << 32);
         }
-        let (few, many) = self.terms.bind(&cuda, terms.len(), words)?;
+        let (few, many) = self.terms.bind(&cuda, words, terms.len())?;
         let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
         let kind = if from.is_some() { Kind::Parameters } else { Kind::Itself };
         let others: Vec<u64> = from.unwrap_or_default().iter().map(|from| read(&cuda, from, &mut guards)).collect();
@@ -59,8 +61,11 @@ impl<I: Lattice> LatticeBackend<I> for CudaLattice<I> {
             let to = written(&cuda, to, &mut guards);
             bound.push([others.get(position).copied().unwrap_or(to), to]);
         }
-        self.tensors.bind::<I, I>(&cuda, &self.slots, bound, kind, 1)?;
-        let Some(tables) = &self.tensors.0 else { return Ok(()) };
+        if !self.tables.as_ref().is_some_and(|(tables, held)| tables.bound == bound && *held == kind) {
+            check_memory::<I, I>(&self.slots, &bound, kind, 1)?;
+            self.tables = Some((Tables::new::<I>(&cuda, &self.slots, bound, [size_of::<I>(); 2])?, kind));
+        }
+        let Some((tables, _)) = &self.tables else { return Ok(()) };
 
         let (count, blocks, shift) = (terms.len() as u32, tables.chunk_count as u32, size_of::<I>().ilog2());
         let (threshold, limit) = match outcome {
@@ -70,7 +75,7 @@ impl<I: Lattice> LatticeBackend<I> for CudaLattice<I> {
         let mut launch = cuda.stream().launch_builder(&self.function);
         launch.arg(&tables.chunks).arg(&tables.tensors).arg(&many).arg(&count).arg(&few).arg(&shift).arg(&threshold);
         launch.arg(&limit);
-        // SAFETY: the contract of `lattice_<distribution>` in src/cuda/mod.rs. The caller has checked lengths and devices, `bind`
+        // SAFETY: the contract of `lattice_<distribution>` in src/cuda/mod.rs. The caller has checked lengths and devices, `check_memory`
         // overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is
         // enqueued; as many terms as there are were bound, into the one place or the other.
         let launched = unsafe { launch.launch(blocks_of_threads(blocks)) };

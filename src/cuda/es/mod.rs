@@ -4,8 +4,9 @@ mod lattice;
 mod shape;
 mod sums;
 mod tables;
+mod terms;
 
 pub(crate) use lattice::CudaLattice;
 pub(crate) use shape::CudaShape;
 pub(crate) use sums::CudaSums;
-pub(super) use tables::FEW;
+pub(super) use terms::FEW;

@@ -2,16 +2,17 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, LaunchConfig, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
 
-use super::tables::{FEW, Few, TERM, Tensors, Terms, noise_words};
+use super::tables::Tables;
+use super::terms::{FEW, Few, TERM, Terms, noise_words};
 use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::{read, written};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Element};
 use crate::error::Result;
-use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term};
+use crate::es::{Beside, Distribution, Kind, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::{View, ViewMut};
 
 /// Tensors in the memory of a CUDA device.
@@ -22,7 +23,8 @@ pub(crate) struct CudaSums<P: Element, Q: Element> {
     /// That of stochastic rounding, or of squares, where there is one.
     other: Option<Kernel>,
     slots: Vec<Slot>,
-    tensors: Tensors,
+    /// Those of the last call, and what stood beside the tensors there, and in how many rows they were written.
+    tables: Option<(Tables<2>, Kind, u32)>,
     terms: Terms,
     types: PhantomData<(P, Q)>,
 }
@@ -33,6 +35,7 @@ struct Call {
     few: Few,
     /// Where the terms lie on the device, unless they are `few`.
     terms: u64,
+    /// The terms, or the tensors of a member of a population.
     count: u32,
     /// Where the members of a population begin among the terms; 0 where all terms are of one sum.
     members: u64,
@@ -73,8 +76,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         };
         let (usual, other) = (kernel(usual)?, other.map(kernel).transpose()?);
         let cuda = cuda.clone();
-        let (tensors, terms) = (Tensors::default(), Terms::default());
-        Ok(Self { cuda, distribution, usual, other, slots, tensors, terms, types: PhantomData })
+        Ok(Self { cuda, distribution, usual, other, slots, tables: None, terms: Terms::default(), types: PhantomData })
     }
 
     /// The terms' words: those of the noise, and the bits of the coefficient and of the square's, which share a word if both have
@@ -99,8 +101,21 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
     fn launch(&mut self, call: Call, bound: Vec<[u64; 2]>, kind: Kind) -> Result<()> {
         let cuda = &self.cuda;
         let Call { rounding, few, terms, count, members, rows } = call;
-        self.tensors.bind::<P, Q>(cuda, &self.slots, bound, kind, rows.into())?;
-        let Some(tables) = &self.tensors.0 else { return Ok(()) };
+        // Those of the first member are the first.
+        let stands = |(tables, held_kind, held_rows): &(Tables<2>, Kind, u32)| {
+            tables.bound.get(..bound.len()) == Some(&bound) && (*held_kind, *held_rows) == (kind, rows)
+        };
+        if !self.tables.as_ref().is_some_and(stands) {
+            check_memory::<P, Q>(&self.slots, &bound, kind, rows.into())?;
+            let each = || self.slots.iter().zip(&bound);
+            let size = size_of::<Q>() as u64;
+            let row = |n: u64| each().map(move |(slot, &[other, to])| [other, to + n * slot.length * size]);
+            let all: Vec<[u64; 2]> = (0..rows.into()).flat_map(row).collect();
+            let slots: Vec<Slot> = (0..rows).flat_map(|_| self.slots.iter().copied()).collect();
+            let tables = Tables::new::<Q>(cuda, &slots, all, [size_of::<P>(), size_of::<Q>()])?;
+            self.tables = Some((tables, kind, rows));
+        }
+        let Some((tables, ..)) = &self.tables else { return Ok(()) };
 
         let (seed, step) = match rounding {
             Rounding::Nearest => (0, 0),
@@ -112,13 +127,12 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         let mut launch = cuda.stream().launch_builder(&kernel.function);
         launch.arg(&tables.chunks).arg(&tables.tensors).arg(&terms).arg(&count).arg(&few).arg(&seed).arg(&step);
         launch.arg(&members);
-        let config = LaunchConfig { grid_dim: (blocks, rows, 1), ..blocks_of_threads(blocks) };
         // SAFETY: the contract of `perturb_*` and `estimate_*` in src/cuda/mod.rs. The caller has checked lengths and devices,
-        // `bind` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the launch is
-        // enqueued; as many terms as there are were bound, into the one place or the other, and behind them where a population's
-        // members begin.
-        let launched = unsafe { launch.launch(config) };
-        cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks.saturating_mul(rows)))
+        // `check_memory` overlap and alignment, when the tables were made for these addresses; the views are borrowed until the
+        // launch is enqueued; as many terms as there are were bound, into the one place or the other, and behind them where a
+        // population's members begin.
+        let launched = unsafe { launch.launch(blocks_of_threads(blocks)) };
+        cuda.explain(launched.map(drop), || launch_of(&kernel.name, blocks))
     }
 }
 
@@ -133,7 +147,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         let cuda = self.cuda.clone();
         let kind = beside.kind();
         let words = self.words(terms, beside.factors())?;
-        let (few, many) = self.terms.bind(&cuda, terms.len(), words)?;
+        let (few, many) = self.terms.bind(&cuda, words, terms.len())?;
         let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
         let others: Vec<u64> = match &mut beside {
             Beside::Itself | Beside::Nothing => Vec::new(),
@@ -169,7 +183,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
             bound.push([read(&cuda, from, &mut guards), written(&cuda, to, &mut guards)]);
         }
         let rows = members.len() as u32;
-        let call = Call { rounding, few: Few::NONE, terms, count: 0, members: behind, rows };
+        let call = Call { rounding, few: Few::NONE, terms, count: self.slots.len() as u32, members: behind, rows };
         self.launch(call, bound, Kind::Population)
     }
 }
