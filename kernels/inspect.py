@@ -56,7 +56,7 @@ REGISTERS, REGISTERS_MANY_STATES = 72, 96
 # those of learned optimizers, whose loops are over neurons: the README has a table of them.
 NOISE_OF_TESTS = ("noise_words", "noise_normals_of_words")
 LINEAR_ALGEBRA = ("basis_", "eigen_", "jacobi_", "kron_", "polar_", "poly_", "reduce_", "root_", "spd_", "syrk_", "warm_")
-NOT_COUNTED = ("fmath_", "lopt_", "low_rank_", "shape_", "sep_cma_step_size", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
+NOT_COUNTED = ("fmath_", "lattice_", "lopt_", "low_rank_", "shape_", "sep_cma_step_size", *NOISE_OF_TESTS, *LINEAR_ALGEBRA)
 
 # State arrays that the main loop of a kernel of no rule writes. Of Entropy-SGD, which has one copy, it is the walker's step
 # inside its loop, which leaves two of the four alone.

@@ -1,4 +1,5 @@
-//! Storage types ([`Element`]) and the types arithmetic is done in ([`Real`]): they part at the load and meet at the store.
+//! Storage types ([`Element`]) and the types arithmetic is done in ([`Real`]): they part at the load and meet at the store. What memory
+//! of a device may hold besides is integers ([`Scalar`]).
 
 use std::fmt;
 use std::ops::{Add, Div, Mul, Neg, Sub};
@@ -40,7 +41,7 @@ impl fmt::Display for Dtype {
 mod sealed {
     use cfg_traits::DeviceElement;
 
-    /// Closes [`Element`](super::Element) to other crates and carries what a backend needs of an element.
+    /// Closes [`Scalar`](super::Scalar) to other crates and carries what a backend needs of an element.
     pub trait Sealed: DeviceElement {}
 
     /// What the linear algebra of the CPU needs of an arithmetic type.
@@ -61,8 +62,28 @@ mod sealed {
     }
 }
 
+/// A type that memory of a device may hold: an [`Element`], or i8, i16 or i32, weights of a [lattice](crate::es::Lattice).
+pub trait Scalar: Pod + PartialEq + fmt::Debug + Send + Sync + sealed::Sealed {
+    /// The type's name, as in Rust.
+    const NAME: &'static str;
+}
+
+macro_rules! integers {
+    ($($type:ident),*) => {
+        $(
+            impl sealed::Sealed for $type {}
+
+            impl Scalar for $type {
+                const NAME: &'static str = stringify!($type);
+            }
+        )*
+    };
+}
+
+integers!(i8, i16, i32);
+
 /// A type that parameters, gradients and states are stored in: f32, bf16, f16 or f64.
-pub trait Element: Pod + PartialEq + fmt::Debug + Send + Sync + sealed::Sealed {
+pub trait Element: Scalar {
     /// The type arithmetic is done in: f64 for f64, f32 for all others.
     type Real: Real;
 
@@ -128,6 +149,10 @@ macro_rules! real {
     ($type:ident, $word:ident, $dtype:ident) => {
         impl sealed::Sealed for $type {}
         impl sealed::Dense for $type {}
+
+        impl Scalar for $type {
+            const NAME: &'static str = Dtype::$dtype.name();
+        }
 
         impl Element for $type {
             type Real = $type;
@@ -207,6 +232,10 @@ real!(f64, u64, F64);
 
 impl sealed::Sealed for bf16 {}
 
+impl Scalar for bf16 {
+    const NAME: &'static str = Dtype::Bf16.name();
+}
+
 impl Element for bf16 {
     type Real = f32;
     const DTYPE: Dtype = Dtype::Bf16;
@@ -227,6 +256,10 @@ impl Element for bf16 {
 }
 
 impl sealed::Sealed for f16 {}
+
+impl Scalar for f16 {
+    const NAME: &'static str = Dtype::F16.name();
+}
 
 impl Element for f16 {
     type Real = f32;

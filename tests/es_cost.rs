@@ -9,7 +9,8 @@ mod model;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
 use gradus::es::{
-    Adaptation, Directions, Distribution, Estimator, LowRank, Matrix, Search, SearchSettings, Target, Term,
+    Adaptation, Directions, Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, LowRank, Matrix, Pairs,
+    Population, Search, SearchSettings, Target, Term, Vote,
 };
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
@@ -47,6 +48,11 @@ fn a_call_is_one_launch() {
     }
 }
 
+/// What the kernels that draw a noise are named after: rows cost what the signs cost that they turn.
+fn drawn_by(distribution: Distribution) -> &'static str {
+    if distribution == Distribution::Hadamard { Distribution::Rademacher.name() } else { distribution.name() }
+}
+
 /// Threads of a block: `kernels/core/chunk.cuh`.
 const THREADS: u64 = 256;
 
@@ -56,14 +62,16 @@ fn bytes<P: Element<Real = Q::Real>, Q: Target<P>>() {
     let device = Device::cuda(0).unwrap();
     let elements = 8 * CHUNK as u64;
     for distribution in Distribution::ALL {
-        for (first, offset) in [(0, 0), (8, 8), (3, 3), (5, 0)] {
+        let places = [(0, 0), (8, 8), (3, 3), (5, 0)];
+        let of_rows = &places[..1];
+        for &(first, offset) in if distribution == Distribution::Hadamard { of_rows } else { &places } {
             let mut model = Model::<P, Q>::new(&device, distribution, &[(0, first, elements as usize, offset, offset)]);
             for count in [1, 2, 8] {
                 model.write(&terms(count));
                 alone.driver.reset();
                 model.write(&terms(count));
                 let report = alone.driver.report();
-                let name = format!("perturb_{}_{}_{}", distribution.name(), P::DTYPE, Q::DTYPE);
+                let name = format!("perturb_{}_{}_{}", drawn_by(distribution), P::DTYPE, Q::DTYPE);
                 let counters = &report.kernels[&name];
                 // What a thread reads of the tables, and what a block reads of the table of normals.
                 let blocks = if offset == 0 { 8 } else { 9 };
@@ -117,7 +125,7 @@ fn estimates(squares: bool) {
             let report = alone.driver.report();
             // Of a row, a sum alone reads all but the address beside.
             let (infix, arrays, row) = if squares { ("_squares", 2, 32) } else { ("", 1, 24) };
-            let name = format!("estimate_{}{infix}_f32", distribution.name());
+            let name = format!("estimate_{}{infix}_f32", drawn_by(distribution));
             let counters = &report.kernels[&name];
             let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
             let (written, tables) = (4 * arrays * elements as u64, 8 * (THREADS * (16 + row) + normals));
@@ -249,6 +257,71 @@ fn directions_move_once_in_one_launch() {
     assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
 }
 
+/// A parameter is read once a member, and what is written is written once: one launch for all members and tensors.
+#[test]
+fn a_population_is_one_launch() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let (lengths, count) = ([CHUNK, 1024, 8], 6);
+    let tensors = lengths.map(Tensor::new);
+    let mut population = Population::<f32>::new(&device, Distribution::Hadamard, &tensors).unwrap();
+    let from = lengths.map(|length| Buffer::<f32>::zeros(&device, length).unwrap());
+    let mut to = lengths.map(|length| Buffer::<f32>::zeros(&device, 2 * count * length).unwrap());
+    let members = Pairs { sigma: 0.1, seed: 3, step: 0, count }.population();
+    for call in 0..2 {
+        alone.driver.reset();
+        let from: Vec<_> = from.iter().map(|from| from.view()).collect();
+        let mut to: Vec<_> = to.iter_mut().map(|to| to.view_mut()).collect();
+        population.write(&members, &from, &mut to).unwrap();
+        let report = alone.driver.report();
+        assert_eq!(report.calls["cuLaunchKernel"], 1);
+        if call > 0 {
+            let counters = &report.kernels["perturb_rademacher_f32_f32"];
+            let elements = (2 * count * lengths.iter().sum::<usize>()) as u64;
+            assert_eq!((counters.global_written.bytes, counters.global_written.sectors), (4 * elements, elements / 8));
+            let read = counters.global_read.bytes - 4 * elements;
+            // Of the tables: 16 + 32 + 8 bytes a thread, and for each warp what the signs of its terms take.
+            assert!(read < 2 * count as u64 * 3 * THREADS * 256, "{read} bytes of tables");
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+            assert_eq!(report.host_synchronisations, 0);
+        }
+    }
+}
+
+/// An integer weight is read once and written once, whatever the number of terms and whether they are added or vote.
+fn weights<I: Lattice>() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let (elements, size) = (4 * CHUNK, size_of::<I>() as u64);
+    for distribution in [Distribution::Normal, Distribution::Hadamard] {
+        let mut plan = LatticePerturbation::<I>::new(&device, distribution, &[Tensor::new(elements)]).unwrap();
+        let mut weights = Buffer::<I>::zeros(&device, elements).unwrap();
+        for count in [1, 8] {
+            let terms: Vec<_> = terms(count).into_iter().map(|term| LatticeTerm { multiplier: 1, term }).collect();
+            plan.apply(&terms, &mut [weights.view_mut()]).unwrap();
+            alone.driver.reset();
+            plan.apply(&terms, &mut [weights.view_mut()]).unwrap();
+            plan.vote(&terms, Vote { threshold: 1, limit: 100 }, &mut [weights.view_mut()]).unwrap();
+            let report = alone.driver.report();
+            let counters = &report.kernels[&format!("lattice_{}", drawn_by(distribution))];
+            let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
+            let (moved, tables) = (2 * size * elements as u64, 2 * 4 * (THREADS * (16 + 32) + normals));
+            assert_eq!((counters.global_read.bytes, counters.global_written.bytes), (moved + tables, moved));
+            // A pack of i32 is two accesses, each of half its sector.
+            assert_eq!(counters.global_written.sectors, moved / if size == 4 { 16 } else { 32 });
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (2, 0));
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+        }
+    }
+}
+
+#[test]
+fn a_weight_of_a_lattice_is_read_once_and_written_once() {
+    weights::<i8>();
+    weights::<i16>();
+    weights::<i32>();
+}
+
 /// MeZO in two passes: from the perturbed point of one step over its update to the perturbed point of the next, and across to the
 /// other side. Each reads and writes a weight once.
 #[test]
@@ -265,7 +338,7 @@ fn a_step_of_mezo_moves_eight_bytes_a_bf16_weight() {
         model.apply(&[term(-2.0 * sigma, 0)]);
         model.apply(&[term(sigma - update, 0), term(sigma, 1)]);
         let report = alone.driver.report();
-        let counters = &report.kernels[&format!("perturb_{}_bf16_bf16", distribution.name())];
+        let counters = &report.kernels[&format!("perturb_{}_bf16_bf16", drawn_by(distribution))];
         let normals = if distribution == Distribution::Normal { 8192 } else { 0 };
         let tables = 2 * 8 * (THREADS * (16 + 32) + normals);
         let moved = counters.global_read.bytes + counters.global_written.bytes - tables;

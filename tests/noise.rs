@@ -270,6 +270,7 @@ fn a_million_numbers_are_what_they_were() {
         (Distribution::Normal, 6_109_561_162_827_568_207),
         (Distribution::Rademacher, 6_212_374_768_425_132_709),
         (Distribution::Uniform, 14_085_628_174_757_266_017),
+        (Distribution::Hadamard, 8_924_156_383_620_293_669),
     ];
     assert_eq!(hashes, expected);
 }
@@ -278,9 +279,7 @@ fn a_million_numbers_are_what_they_were() {
 #[test]
 fn every_distribution_has_its_moments_and_no_memory() {
     let (n, root) = (COUNT as f64, (COUNT as f64).sqrt());
-    for (distribution, fourth) in
-        [(Distribution::Normal, 3.0), (Distribution::Rademacher, 1.0), (Distribution::Uniform, 1.8)]
-    {
+    for (distribution, fourth) in Distribution::ALL.into_iter().zip([3.0, 1.0, 1.8, 1.0]) {
         let of = |step, tensor, pair| {
             numbers(distribution, 3, &address(Purpose::PERTURBATION, step, tensor, pair), 0, COUNT)
         };

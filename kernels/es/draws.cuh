@@ -71,8 +71,21 @@ struct Uniform {
 using Normals = OfWords<Normal, 16>;
 using Uniforms = OfWords<Uniform, 8>;
 
-// 1 or -1: a bit an element, 128 elements a counter. Its words serve many threads, so that a warp draws what the block needs of
-// an address and leaves it in shared memory.
+// In counter word 1 of a term whose noise is a row of signs, where no counter of signs has a bit: twin of ROW in
+// src/rng/distribution.rs.
+constexpr uint32_t IS_ROW = 32;
+constexpr uint32_t PAIR_SHIFT = 12;
+
+// Takes the row out of an address: what is left is that of the first pair of its group. Row 0 turns no sign; row r turns that of
+// column c where the number of bits that r and c share is odd.
+__device__ inline uint32_t take_row(Address& address) {
+    const uint32_t row = address.field[0] & IS_ROW ? address.field[0] >> PAIR_SHIFT & 127 : 0;
+    address.field[0] -= address.field[0] & IS_ROW | row << PAIR_SHIFT;
+    return row;
+}
+
+// 1 or -1: a bit an element, 128 elements a counter, of Rademacher noise or of rows. Its words serve many threads, so that a warp
+// draws what the block needs of an address and leaves it in shared memory.
 class Signs {
     static constexpr uint32_t ELEMENTS = 128;                      // of a counter
     static constexpr uint32_t ROW = 32 * THREADS / ELEMENTS + 1;  // a span may begin inside a counter
@@ -105,23 +118,39 @@ class Signs {
         const uint32_t counters = (skip + elements + ELEMENTS - 1) / ELEMENTS;
         __syncthreads();
         if (term < count) {
-            const Address address = address_of(term);
+            Address address = address_of(term);
+            const uint32_t row = take_row(address);
             #pragma unroll 1
             for (uint32_t i = threadIdx.x % 32; i < counters; i += 32) {
                 const Words words = address.words(first / ELEMENTS + i);
-                drawn[term * ROW + i] = {words.word[0], words.word[1], words.word[2], words.word[3]};
+                // Columns 0 to 31, a term for each bit of their numbers; the next 32 have bit 5, those behind them bit 6.
+                uint32_t turned = row & 1 ? 0xaaaaaaaa : 0;
+                turned ^= row & 2 ? 0xcccccccc : 0;
+                turned ^= row & 4 ? 0xf0f0f0f0 : 0;
+                turned ^= row & 8 ? 0xff00ff00 : 0;
+                turned ^= row & 16 ? 0xffff0000 : 0;
+                const uint32_t high = row & 64 ? ~turned : turned;
+                drawn[term * ROW + i] = {
+                    words.word[0] ^ turned, words.word[1] ^ (row & 32 ? ~turned : turned),
+                    words.word[2] ^ high, words.word[3] ^ (row & 32 ? ~high : high),
+                };
             }
         }
         __syncthreads();
     }
 
-    template <class Real, int N>
-    __device__ void add(Real a, const Address&, uint32_t term, uint64_t, uint32_t behind, Real (&x)[N]) const {
+    // Those of a pack, the first one lowest, a set bit for -1.
+    template <int N> __device__ uint32_t bits(uint32_t term, uint32_t behind) const {
         static_assert(N == 4 || N == 8);
-        // All bits of a pack are in one byte: N divides its place.
+        // All are in one byte: N divides its place.
         const uint32_t bit = skip + threadIdx.x * N;
         const uint32_t byte = reinterpret_cast<const uint8_t*>(drawn + term * ROW)[bit / 8 + behind / 8];
-        const uint32_t bits = N == 8 ? byte : byte >> (bit & 4);
+        return N == 8 ? byte : byte >> (bit & 4);
+    }
+
+    template <class Real, int N>
+    __device__ void add(Real a, const Address&, uint32_t term, uint64_t, uint32_t behind, Real (&x)[N]) const {
+        const uint32_t bits = this->bits<N>(term, behind);
         #pragma unroll
         for (int i = 0; i < N; i++) {
             x[i] = x[i] + turned(a, bits, i);
@@ -138,10 +167,12 @@ class Signs {
         }
     }
 
-    __device__ float element(const Address& address, uint64_t element) const {
+    __device__ float element(Address address, uint64_t element) const {
+        const uint32_t row = take_row(address);
         const Words words = address.words(element / ELEMENTS);
         const uint32_t low = element & 32 ? words.word[1] : words.word[0];
         const uint32_t high = element & 32 ? words.word[3] : words.word[2];
-        return turned(1.0f, element & 64 ? high : low, element % 32);
+        const float sign = __popc(row & uint32_t(element)) & 1 ? -1.0f : 1.0f;
+        return turned(sign, element & 64 ? high : low, element % 32);
     }
 };

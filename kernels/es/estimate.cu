@@ -38,7 +38,7 @@ SAMPLE(f16)
     ) {                                                                                                                       \
         const Adapted<Real> adapted = {total, most, is_bounded};                                                              \
         const Term<Real>* const all = terms != nullptr ? terms : few.term;                                                    \
-        sum<Sum::FINISHED, Normals, Real, Real, ToNearest>(chunks, tensors, all, count, 0, 0, adapted);                       \
+        sum<Sum::FINISHED, Normals, Real, Real, ToNearest>(chunks, tensors, all, count, 0, 0, nullptr, adapted);              \
     }
 
 ADAPT(f64)

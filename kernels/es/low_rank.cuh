@@ -6,7 +6,7 @@
 constexpr uint32_t FEW = 8;          // terms that travel with the launch
 constexpr uint32_t SIDE_SHIFT = 33;  // rows of a factor are below 2^33
 
-constexpr uint32_t NORMAL = 0, RADEMACHER = 1;  // else uniform
+constexpr uint32_t NORMAL = 0, RADEMACHER = 1, HADAMARD = 3;  // else uniform
 
 // One noise of the sum, A B'.
 template <class Real> struct alignas(8) FactoredTerm {
@@ -26,14 +26,17 @@ static_assert(sizeof(FactoredTerm<f32>) == 24 && sizeof(FactoredTerm<f64>) == 32
 __device__ inline void draw(
     uint32_t distribution, const Normal& normal, const Address& address, uint64_t element, float (&number)[4]
 ) {
-    const bool is_sign = distribution == RADEMACHER;
-    const Words words = address.words(is_sign ? element / 128 : element / 4);
+    const bool is_sign = distribution == RADEMACHER || distribution == HADAMARD;
+    const uint32_t row = distribution == HADAMARD ? address.field[0] >> PAIR_SHIFT & 127 : 0;
+    Address first = address;  // of its group
+    first.field[0] -= row << PAIR_SHIFT;
+    const Words words = first.words(is_sign ? element / 128 : element / 4);
     const uint32_t low = element & 32 ? words.word[1] : words.word[0];
     const uint32_t high = element & 32 ? words.word[3] : words.word[2];
     const uint32_t signs = (element & 64 ? high : low) >> element % 32;
     #pragma unroll
     for (int i = 0; i < 4; i++) {
-        const float sign = __uint_as_float(0x3f800000 | signs >> i << 31);
+        const float sign = __uint_as_float(0x3f800000 | (signs >> i ^ __popc(row & uint32_t(element + i))) << 31);
         const float spread = distribution == NORMAL ? normal(words.word[i]) : Uniform()(words.word[i]);
         number[i] = is_sign ? sign : spread;
     }

@@ -1,9 +1,11 @@
-// Noise of a range of elements, written to memory. Twin of src/cpu/noise.rs.
+// Noise of a range of elements, written to memory, a twin of src/cpu/noise.rs; and integer noises added to integer weights, for the
+// sake of the table of normals that they share.
 #include "core/chunk.cuh"
 #include "core/normal.cuh"
 #include "core/pack.cuh"
+#include "es/lattice.cuh"
 
-extern "C" __device__ const uint32_t noise_layout[2] = {CHUNK, THREADS};
+extern "C" __device__ const uint32_t noise_layout[3] = {CHUNK, THREADS, FEW};
 
 // Element `first + i` goes to out[i], i < count. A block writes at most CHUNK elements, a thread four neighbours at a time,
 // those of one counter; all blocks but the last begin and end with a counter.
@@ -60,3 +62,16 @@ noise_normals_of_words(const uint32_t* words, float* out, uint64_t count) {
         out[i] = normal(words[i]);
     }
 }
+
+// ptxas may use 80 registers: with fewer, it keeps one in memory for some target.
+#define LATTICE(name, Draws)                                                                                                  \
+    extern "C" __global__ void __launch_bounds__(THREADS, 3) lattice_##name(                                                  \
+        const Chunk* chunks, const Summed* tensors, const LatticeTerm* terms, uint32_t count,                                 \
+        const __grid_constant__ FewOfLattice few, uint32_t shift, int32_t threshold, int32_t limit                            \
+    ) {                                                                                                                       \
+        lattice<Draws>(chunks, tensors, terms != nullptr ? terms : few.term, count, shift, threshold, limit);                 \
+    }
+
+LATTICE(normal, Normals)
+LATTICE(rademacher, Signs)
+LATTICE(uniform, Uniforms)

@@ -1,6 +1,6 @@
 // Sums of noises that are drawn where they are added, for every tensor of a model in one launch. Twin of src/cpu/es/sums.rs.
 //
-//   perturb: to = from + sum a_j e_j, rounded to the type of `to`
+//   perturb: to = from + sum a_j e_j, rounded to the type of `to`; of a population, another sum in every row of `to`
 //   estimate: to = sum a_j e_j, and, in a launch of its own kind, squares = sum b_j e_j^2
 //   search: neither sum is written, but what is made of both
 #pragma once
@@ -11,7 +11,7 @@
 // One noise of the sum, and one square of it.
 template <class Real> struct alignas(8) Term {
     uint64_t seed;
-    uint32_t field, step;  // counter words 1, of element 0, and 3
+    uint32_t field, step;  // counter words 1, of element 0 and where the noise is a row with IS_ROW, and 3
     Real coefficient, of_square;
 };
 
@@ -84,7 +84,7 @@ constexpr int PACK = std::is_same_v<Rounding, Stochastic> || sizeof(P) == 2 && s
 template <Sum SUM, class Draws, class P, class Q, class Rounding, class Finish = Nothing>
 __device__ void sum(
     const Chunk* chunks, const Summed* tensors, const Term<RealOf<P>>* terms, uint32_t count,
-    uint64_t rounding_seed, uint32_t rounding_step, const Finish& finish = {}
+    uint64_t rounding_seed, uint32_t rounding_step, const uint32_t* members, const Finish& finish = {}
 ) {
     using Real = RealOf<P>;
     constexpr int N = PACK<P, Q, Rounding>;
@@ -104,6 +104,14 @@ __device__ void sum(
     const Summed tensor = tensors[chunk.tensor];
     P* const other = reinterpret_cast<P*>(tensor.other) + chunk.start;
     Q* const to = reinterpret_cast<Q*>(tensor.to) + chunk.start;
+    if constexpr (SUM == Sum::ADDED) {
+        if (members != nullptr) {
+            // Every member has `count` tensors, and terms of its own.
+            const uint32_t member = chunk.tensor / count;
+            terms += members[member];
+            count = members[member + 1] - members[member];
+        }
+    }
     const uint64_t element = tensor.first + chunk.start;
     const Dice<Rounding> dice = {{{0, tensor.id, rounding_step}, rounding_seed}};
     const auto address_of = [&](uint32_t j) {
@@ -220,8 +228,8 @@ __device__ void sum(
 #define SUM_AS(NAME, BOUNDS, SUM, Draws, P, Q, Rounding)                                                                      \
     extern "C" __global__ void __launch_bounds__ BOUNDS NAME(                                                                 \
         const Chunk* chunks, const Summed* tensors, const Term<RealOf<P>>* terms, uint32_t count,                             \
-        const __grid_constant__ Few<RealOf<P>> few, uint64_t rounding_seed, uint32_t rounding_step                            \
+        const __grid_constant__ Few<RealOf<P>> few, uint64_t rounding_seed, uint32_t rounding_step, const uint32_t* members   \
     ) {                                                                                                                       \
         sum<SUM, Draws, P, Q, Rounding>(                                                                                      \
-            chunks, tensors, terms != nullptr ? terms : few.term, count, rounding_seed, rounding_step);                       \
+            chunks, tensors, terms != nullptr ? terms : few.term, count, rounding_seed, rounding_step, members);              \
     }

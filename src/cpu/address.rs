@@ -1,11 +1,11 @@
 //! Views of ordinary memory.
 
 use crate::backend::Bound;
-use crate::element::Element;
+use crate::element::{Element, Scalar};
 use crate::memory::{Read, View, ViewMut, Written};
 
 /// The elements of a view that the caller has checked to be in ordinary memory.
-pub(super) fn host<'a, T: Element>(view: &'a View<'_, T>) -> &'a [T] {
+pub(super) fn host<'a, T: Scalar>(view: &'a View<'_, T>) -> &'a [T] {
     match &view.0 {
         Read::Cpu(slice) => slice,
         #[cfg(feature = "cuda")]
@@ -14,7 +14,7 @@ pub(super) fn host<'a, T: Element>(view: &'a View<'_, T>) -> &'a [T] {
 }
 
 /// The same of a view that is written.
-pub(super) fn host_mut<'a, T: Element>(view: &'a mut ViewMut<'_, T>) -> &'a mut [T] {
+pub(super) fn host_mut<'a, T: Scalar>(view: &'a mut ViewMut<'_, T>) -> &'a mut [T] {
     match &mut view.0 {
         Written::Cpu(slice) => slice,
         #[cfg(feature = "cuda")]

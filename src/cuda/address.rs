@@ -4,11 +4,11 @@ use cudarc::driver::{CudaSlice, DevicePtr, DevicePtrMut, SyncOnDrop};
 
 use crate::backend::Bound;
 use crate::device::Cuda;
-use crate::element::Element;
+use crate::element::{Element, Scalar};
 use crate::memory::{Read, View, ViewMut, Written};
 
 /// The address of a view on the stream's device; the guards order the stream's work with that of other streams.
-pub(super) fn read<'a, T: Element>(cuda: &'a Cuda, view: &'a View<'_, T>, guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
+pub(super) fn read<'a, T: Scalar>(cuda: &'a Cuda, view: &'a View<'_, T>, guards: &mut Vec<SyncOnDrop<'a>>) -> u64 {
     match &view.0 {
         Read::Cuda(view) => guarded(view.device_ptr(cuda.stream()), guards),
         Read::Raw(span) => span.address,
@@ -17,7 +17,7 @@ pub(super) fn read<'a, T: Element>(cuda: &'a Cuda, view: &'a View<'_, T>, guards
 }
 
 /// The same for a view that is written.
-pub(super) fn written<'a, T: Element>(
+pub(super) fn written<'a, T: Scalar>(
     cuda: &'a Cuda,
     view: &'a mut ViewMut<'_, T>,
     guards: &mut Vec<SyncOnDrop<'a>>,

@@ -28,11 +28,12 @@
 //! | `noise_normals` (1 block | noise | `count` f32, disjoint from all else | 4 | written |
 //! | for each CHUNK elements | first, count, seed | three u64: elements below 2^40 | | |
 //! | from 4·⌊first / 4⌋ on) | fields | three u32: words 1 to 3 of the counter of element 0 | | |
-//! | `perturb_<distribution>_` | chunk table | c rows of 16 bytes | 8 | read |
-//! | `<from>_<to>`, `estimate_` | tensor table | n rows of 32 bytes | 8 | read |
-//! | `<distribution>_<type>` | terms | their number rows of 24 bytes, of 32 where `T` is f64; or null, where `few` has them | 8 | read |
-//! | (1 block a chunk) | count, few | u32; 8 such rows, by value | | |
-//! | | seed, step | u64, u32: of the rounding by chance | | |
+//! | `perturb_*`, `estimate_*` | chunk table | c rows of 16 bytes | 8 | read |
+//! | (1 block a chunk) | tensor table | n rows of 32 bytes; of k members n / k rows each, their number in `count` | 8 | read |
+//! | | terms | null, or t rows of 24 bytes, of 32 in f64 | 8 | read |
+//! | | count, few | u32: t; 8 such rows by value, of which the first t count where terms is null | | |
+//! | | seed, step | u64, u32: of the rounding | | |
+//! | | members (of `perturb`) | null, or k + 1 u32, ascending, the last at most t, for rows of k members | 4 | read |
 //! | `search_sample_<type>` | chunk table | c rows of 16 bytes | 8 | read |
 //! | (1 block a chunk) | tensor table | n rows of 40 bytes | 8 | read |
 //! | | seed, field, step | u64, u32, u32: elements below 2^40 | | |
@@ -52,6 +53,10 @@
 //! | `sep_cma_step_size` | partials, count | their number, u32, as above | 8 | read |
 //! | (1 block) | damping, expected, bound, gain | f64 each | | |
 //! | | numbers | 2 f64 | 8 | read, written |
+//! | `lattice_<distribution>` | chunk table, tensor table | as above, of arrays of integers | 8 | read |
+//! | (1 block a chunk) | terms, count, few | as above, rows of 24 bytes | 8 | read |
+//! | | shift | u32: the logarithm of the bytes of a weight, 0 to 2 | | |
+//! | | threshold, limit | i32: of a vote; 0 where the sum is added | | |
 //! | `shape_ranks`, | losses | n f32 | 4 | read |
 //! | `shape_signs` (1 thread | count | u32: n, at most 2^20 | | |
 //! | a loss), `shape_scores` | sums, total, scale (the first) | n + 1 f64, f64, f64 | 8 | read |
@@ -190,9 +195,9 @@
 //! where the address, counted in elements, the columns and the first column are multiples of 4. No two tiles have a part of a
 //! matrix in common.
 //!
-//! A row of the tensor table of `perturb` and `estimate` names two arrays of as many elements as its chunks reach: `to`, which is
-//! written, and `other`, which `perturb` reads, `estimate_<distribution>_squares` writes and `estimate_<distribution>` leaves alone.
-//! They overlap nothing, but for `perturb` may be the same where both have one type. Chunks are cut by `to`'s memory as said below.
+//! A row of the tensor table of `perturb`, `estimate` and `lattice` names two arrays of as many elements as its chunks reach: `to`, which
+//! is written, and `other`, which `perturb` and `lattice` read, `estimate_<distribution>_squares` writes and `estimate_<distribution>` leaves alone.
+//! They overlap nothing, but for `perturb` and `lattice` may be the same where both have one type. Chunks are cut by `to`'s memory as said below.
 //! A row claims that packs of 4 or 8 elements begin together only where both addresses, counted in elements, and the first element
 //! agree modulo so many.
 //!

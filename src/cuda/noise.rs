@@ -1,14 +1,22 @@
 //! Noise of a range of elements: one launch. Twin: `src/cpu/noise.rs`.
 
-use cudarc::driver::PushKernelArg;
+use std::sync::Arc;
+
+use cudarc::driver::{CudaModule, PushKernelArg};
 
 use super::address::written;
+use super::es::FEW;
 use super::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::backend::CHUNK;
 use crate::device::Cuda;
 use crate::error::{ErrorKind, Result};
 use crate::memory::ViewMut;
 use crate::rng::{Address, BLOCK};
+
+/// The kernels of `kernels/es/noise.cu`, those of lattices among them.
+pub(super) fn module(cuda: &Cuda) -> Result<Arc<CudaModule>> {
+    modules::load(cuda, "noise", &[CHUNK as u32, THREADS, FEW as u32])
+}
 
 /// Fills `out` with the normals of the elements from `first` on; the caller has checked device and range.
 pub(crate) fn normals(cuda: &Cuda, seed: u64, address: &Address, first: u64, mut out: ViewMut<'_, f32>) -> Result<()> {
@@ -17,7 +25,7 @@ pub(crate) fn normals(cuda: &Cuda, seed: u64, address: &Address, first: u64, mut
     if count == 0 {
         return Ok(());
     }
-    let module = modules::load(cuda, "noise", &[CHUNK as u32, THREADS])?;
+    let module = module(cuda)?;
     let kernel = modules::function(cuda, &module, KERNEL)?;
     let mut guards = Vec::new();
     let out = written(cuda, &mut out, &mut guards);

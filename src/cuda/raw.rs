@@ -1,11 +1,11 @@
 //! Views of device memory that only the caller vouches for.
 
-use crate::element::Element;
+use crate::element::Scalar;
 use crate::memory::{DeviceSpan, Read, View, ViewMut, Written};
 
 macro_rules! from_device_ptr {
     ($View:ident, $Access:ident) => {
-        impl<T: Element> $View<'_, T> {
+        impl<T: Scalar> $View<'_, T> {
             /// Elements at an address of a CUDA device, for engines that own their memory.
             ///
             /// `address` is a device address (a `CUdeviceptr`); `ordinal` is the device's number.

@@ -41,7 +41,7 @@ pub struct Header {
 /// |---|---|---|---|
 /// | 0 | `gradusES` | 0 | coefficient: f64 |
 /// | 8 | version: u32, 1 | 8 | seed: u64 |
-/// | 12 | distribution: u16; 0 normal, 1 Rademacher, 2 uniform | 16 | step: u64 |
+/// | 12 | distribution: u16; 0 normal, 1 Rademacher, 2 uniform, 3 Hadamard | 16 | step: u64 |
 /// | 14 | rounding: u16; 0 to nearest, 1 by chance | 24 | pair: u32 |
 /// | 16 | seed of the rounding: u64 | 28 | flags: u32; 1 the last of its update, 2 of an update without terms (and zeros) |
 /// | 24 | tag: u64 | 32 | check: u32 |
@@ -293,6 +293,7 @@ fn code(distribution: Distribution) -> u16 {
         Distribution::Normal => 0,
         Distribution::Rademacher => 1,
         Distribution::Uniform => 2,
+        Distribution::Hadamard => 3,
     }
 }
 

@@ -2,7 +2,7 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of
+//! model in one launch, [`Population`] adds others to every copy of one, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of
 //! the terms replays a run to the bit. [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS),
 //! [`UnrolledEs`] of those of unrolled computations (PES, NRES), and [`Shaping`] weights of the losses of members. A learned
 //! optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
@@ -47,7 +47,8 @@
 //!
 //! * [`Perturbation::write`] from parameters that stay where they are never drifts: the parameters are only read;
 //! * [`Perturbation::apply`] in place and the same noise taken away afterwards does **not** give back the bits: each pass rounds to
-//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not small.
+//!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not small;
+//! * [`LatticePerturbation`] of integer weights, in place or not, is taken away exactly: integers are added modulo 2ᵇ.
 //!
 //! Measured: weights of deviation 0.02, a thousand times perturbed in place to `θ + σε`, `θ - σε` and back, σ = 0.001, and never
 //! updated. What they have moved (root of the mean square), and what their magnitudes have grown in the mean, as shares of that
@@ -68,10 +69,12 @@ mod adaptation;
 mod directions;
 mod estimate;
 mod guided;
+mod lattice;
 mod log;
 mod low_rank;
 mod pairs;
 mod perturb;
+mod population;
 mod search;
 pub(crate) mod sep_cma;
 mod shape;
@@ -86,6 +89,8 @@ pub use directions::Directions;
 pub(crate) use directions::{DirectionsBackend, MOST as DIRECTIONS, check_directed};
 pub use estimate::Estimator;
 pub use guided::{Guided, GuidedGradient, GuidedMember};
+pub use lattice::{Lattice, LatticePerturbation, LatticeTerm, Vote};
+pub(crate) use lattice::{LatticeBackend, Outcome};
 pub use log::{Header, Log};
 pub(crate) use low_rank::{
     FactoredTerm, LowRankBackend, Multiplication, Shard, Side, Source, check_multiplication, element,
@@ -95,6 +100,7 @@ pub use low_rank::{LowRank, Matrix};
 pub(crate) use low_rank::{MOST_RANK, SIDE_SHIFT};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
+pub use population::Population;
 pub(crate) use search::{SampleBackend, check_sampled};
 pub use search::{Search, SearchSettings};
 pub(crate) use shape::{Plan as ShapePlan, ShapeBackend};

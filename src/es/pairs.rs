@@ -74,6 +74,12 @@ impl Pairs {
         self.term(pair, self.sigma).both()
     }
 
+    /// What the members of all pairs are perturbed by, those of pair i as members 2i and 2i + 1 of a
+    /// [`Population`](super::Population).
+    pub fn population(&self) -> Vec<[Term; 1]> {
+        (0..self.count).flat_map(|pair| self.members(pair)).map(|term| [term]).collect()
+    }
+
     fn term(&self, pair: usize, coefficient: f64) -> Term {
         Term { coefficient, seed: self.seed, step: self.step, pair: pair as u64 }
     }

@@ -49,6 +49,17 @@ pub enum Rounding {
     },
 }
 
+impl Rounding {
+    /// The same. Errors: it does not round to a type.
+    pub(super) fn of<Q: Element>(self) -> Result<Self> {
+        if self == Self::Nearest || Q::DTYPE == Dtype::Bf16 {
+            return Ok(self);
+        }
+        let message = format!("elements of type {} are rounded to nearest; only bf16 by chance", Q::DTYPE);
+        Err(ErrorKind::Noise { what: "rounding".to_owned(), message }.into())
+    }
+}
+
 /// Tensors of a model, perturbed by sums of noises: `to = from + Σ aⱼ·εⱼ`.
 ///
 /// One launch on CUDA, whatever the number of tensors and terms; every element is read once and written once, and the noise is
@@ -107,11 +118,7 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Perturbation<P, Q> {
 
     /// Sets how the next calls round. Errors: stochastic rounding to another type than bf16.
     pub fn set_rounding(&mut self, rounding: Rounding) -> Result<()> {
-        if rounding != Rounding::Nearest && Q::DTYPE != Dtype::Bf16 {
-            let message = format!("elements of type {} are rounded to nearest; only bf16 by chance", Q::DTYPE);
-            return Err(ErrorKind::Noise { what: "rounding".to_owned(), message }.into());
-        }
-        self.rounding = rounding;
+        self.rounding = rounding.of::<Q>()?;
         Ok(())
     }
 

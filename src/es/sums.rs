@@ -3,7 +3,7 @@
 use super::{Adapting, Rounding, Term};
 use crate::backend::{Slot, Span, check_spans};
 use crate::device::{Device, Place};
-use crate::element::Element;
+use crate::element::{Element, Scalar};
 use crate::error::Result;
 use crate::memory::{View, ViewMut};
 use crate::optim::check::{count, length, same_place_as};
@@ -37,13 +37,18 @@ impl Plan {
     }
 
     /// Errors: views that are read that are not those of the tensors.
-    pub(super) fn read<P: Element>(&self, all: &'static str, each: &str, views: &[View<'_, P>]) -> Result<()> {
+    pub(super) fn read<P: Scalar>(&self, all: &'static str, each: &str, views: &[View<'_, P>]) -> Result<()> {
         self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
     }
 
     /// Errors: views that are written that are not those of the tensors.
-    pub(super) fn written<P: Element>(&self, all: &'static str, each: &str, views: &[ViewMut<'_, P>]) -> Result<()> {
+    pub(super) fn written<P: Scalar>(&self, all: &'static str, each: &str, views: &[ViewMut<'_, P>]) -> Result<()> {
         self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
+    }
+
+    /// Errors: a place that is not the plan's.
+    pub(super) fn is_there(&self, what: impl FnOnce() -> String, place: Place) -> Result<()> {
+        same_place_as("the plan", what, place, self.place)
     }
 
     fn fits(&self, all: &'static str, each: &str, views: impl ExactSizeIterator<Item = (usize, Place)>) -> Result<()> {
@@ -51,7 +56,7 @@ impl Plan {
         for (position, (tensor, (given, place))) in self.list.tensors.iter().zip(views).enumerate() {
             let name = || format!("{each} {position}");
             length(given, tensor.length, || (name(), format!("tensor {position}")))?;
-            same_place_as("the plan", name, place, self.place)?;
+            self.is_there(name, place)?;
         }
         Ok(())
     }
@@ -72,13 +77,15 @@ pub(crate) enum Beside<'a, 'v, P: Element> {
     Deviations(&'a [f64], Adapting, &'a mut [ViewMut<'v, P>]),
 }
 
-/// [`Beside`] without its contents.
+/// [`Beside`] without its contents, or a population.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Kind {
     Itself,
     Parameters,
     Nothing,
     Squares,
+    /// Parameters, to which every member's sum is added in a row of its own.
+    Population,
     Deviations,
 }
 
@@ -109,20 +116,28 @@ impl<'a, P: Element> Beside<'a, '_, P> {
 }
 
 /// Looks for memory that is not aligned, and for memory that is written and used otherwise, where `bound` has the address of
-/// what stands beside each tensor, if anything does, and the address that is written.
-pub(crate) fn check_memory<P: Element, Q: Element>(slots: &[Slot], bound: &[[u64; 2]], kind: Kind) -> Result<()> {
+/// what stands beside each tensor, if anything does, and the address that is written, which has `rows` rows of the tensor's length.
+pub(crate) fn check_memory<P: Scalar, Q: Scalar>(
+    slots: &[Slot],
+    bound: &[[u64; 2]],
+    kind: Kind,
+    rows: u64,
+) -> Result<()> {
     let mut spans = Vec::with_capacity(2 * slots.len());
     for (position, (slot, &[other, to])) in slots.iter().zip(bound).enumerate() {
         let name = match kind {
             Kind::Itself => "parameter",
             Kind::Parameters => "target",
+            Kind::Population => "tile",
             Kind::Nothing | Kind::Squares => "estimate",
             Kind::Deviations => "mean",
         };
-        spans.push(Span::written::<Q>(name, position, to, slot.length));
+        spans.push(Span::written::<Q>(name, position, to, slot.length.saturating_mul(rows)));
         match kind {
             Kind::Itself | Kind::Nothing => {}
-            Kind::Parameters => spans.push(Span::read::<P>("parameter", position, other, slot.length)),
+            Kind::Parameters | Kind::Population => {
+                spans.push(Span::read::<P>("parameter", position, other, slot.length))
+            }
             Kind::Squares => spans.push(Span::written::<P>("sum of squares", position, other, slot.length)),
             Kind::Deviations => spans.push(Span::written::<P>("deviation", position, other, slot.length)),
         }
@@ -138,6 +153,15 @@ pub(crate) trait SumsBackend<P: Element, Q: Element>: Send {
         terms: &[Term],
         rounding: Rounding,
         beside: Beside<'_, '_, P>,
+        to: &mut [ViewMut<'_, Q>],
+    ) -> Result<()>;
+
+    /// Adds the terms of each member, of which there is one at least, to the parameters, row by row.
+    fn tile(
+        &mut self,
+        members: &[&[Term]],
+        rounding: Rounding,
+        from: &[View<'_, P>],
         to: &mut [ViewMut<'_, Q>],
     ) -> Result<()>;
 }

@@ -1,6 +1,6 @@
 use super::{Read, View, ViewMut, Written};
 use crate::device::Device;
-use crate::element::Element;
+use crate::element::Scalar;
 use crate::error::{ErrorKind, Result};
 
 #[cfg(feature = "cuda")]
@@ -8,7 +8,7 @@ use cudarc::driver::CudaSlice;
 
 /// Elements that a device owns: `Vec<T>`, of a fixed length.
 #[derive(Debug)]
-pub struct Buffer<T: Element> {
+pub struct Buffer<T: Scalar> {
     memory: Memory<T>,
     length: usize,
     device: Device,
@@ -22,7 +22,7 @@ enum Memory<T> {
     Cuda(CudaSlice<T>),
 }
 
-impl<T: Element> Buffer<T> {
+impl<T: Scalar> Buffer<T> {
     /// `length` zeros. Errors: the device's memory does not suffice.
     pub fn zeros(device: &Device, length: usize) -> Result<Self> {
         let memory = match device {
@@ -30,7 +30,7 @@ impl<T: Element> Buffer<T> {
             #[cfg(feature = "cuda")]
             Device::Cuda(cuda) => {
                 let slice = cuda.stream().alloc_zeros(length.max(1));
-                Memory::Cuda(cuda.explain(slice, || format!("allocation of {length} {} elements", T::DTYPE))?)
+                Memory::Cuda(cuda.explain(slice, || format!("allocation of {length} {} elements", T::NAME))?)
             }
         };
         Ok(Self { memory, length, device: device.clone() })
@@ -134,7 +134,7 @@ impl<T: Element> Buffer<T> {
 }
 
 /// Zeros in ordinary memory. Errors: it does not suffice.
-pub(crate) fn zeros<T: Element>(length: usize) -> Result<Vec<T>> {
+pub(crate) fn zeros<T: Scalar>(length: usize) -> Result<Vec<T>> {
     let mut vec = Vec::new();
     if vec.try_reserve_exact(length).is_err() {
         return Err(ErrorKind::OutOfMemory { length: length as u64, element: size_of::<T>() as u64 }.into());

@@ -1,5 +1,5 @@
 use crate::device::Place;
-use crate::element::Element;
+use crate::element::Scalar;
 
 #[cfg(feature = "cuda")]
 use cudarc::driver::{CudaSlice, CudaView, CudaViewMut, DeviceSlice};
@@ -33,15 +33,15 @@ pub(crate) enum Written<'a, T> {
 
 /// Elements of a device that are read: `&[T]`.
 #[derive(Debug)]
-pub struct View<'a, T: Element>(pub(crate) Read<'a, T>);
+pub struct View<'a, T: Scalar>(pub(crate) Read<'a, T>);
 
 /// Elements of a device that are read and written: `&mut [T]`.
 #[derive(Debug)]
-pub struct ViewMut<'a, T: Element>(pub(crate) Written<'a, T>);
+pub struct ViewMut<'a, T: Scalar>(pub(crate) Written<'a, T>);
 
 macro_rules! view {
     ($View:ident, $Access:ident) => {
-        impl<T: Element> $View<'_, T> {
+        impl<T: Scalar> $View<'_, T> {
             /// The number of elements.
             pub fn len(&self) -> usize {
                 match &self.0 {
@@ -74,53 +74,53 @@ macro_rules! view {
 view!(View, Read);
 view!(ViewMut, Written);
 
-impl<'a, T: Element> From<&'a [T]> for View<'a, T> {
+impl<'a, T: Scalar> From<&'a [T]> for View<'a, T> {
     fn from(slice: &'a [T]) -> Self {
         Self(Read::Cpu(slice))
     }
 }
 
-impl<'a, T: Element> From<&'a Vec<T>> for View<'a, T> {
+impl<'a, T: Scalar> From<&'a Vec<T>> for View<'a, T> {
     fn from(vec: &'a Vec<T>) -> Self {
         Self(Read::Cpu(vec))
     }
 }
 
-impl<'a, T: Element> From<&'a mut [T]> for ViewMut<'a, T> {
+impl<'a, T: Scalar> From<&'a mut [T]> for ViewMut<'a, T> {
     fn from(slice: &'a mut [T]) -> Self {
         Self(Written::Cpu(slice))
     }
 }
 
-impl<'a, T: Element> From<&'a mut Vec<T>> for ViewMut<'a, T> {
+impl<'a, T: Scalar> From<&'a mut Vec<T>> for ViewMut<'a, T> {
     fn from(vec: &'a mut Vec<T>) -> Self {
         Self(Written::Cpu(vec))
     }
 }
 
 #[cfg(feature = "cuda")]
-impl<'a, T: Element> From<CudaView<'a, T>> for View<'a, T> {
+impl<'a, T: Scalar> From<CudaView<'a, T>> for View<'a, T> {
     fn from(view: CudaView<'a, T>) -> Self {
         Self(Read::Cuda(view))
     }
 }
 
 #[cfg(feature = "cuda")]
-impl<'a, T: Element> From<&'a CudaSlice<T>> for View<'a, T> {
+impl<'a, T: Scalar> From<&'a CudaSlice<T>> for View<'a, T> {
     fn from(slice: &'a CudaSlice<T>) -> Self {
         Self(Read::Cuda(slice.as_view()))
     }
 }
 
 #[cfg(feature = "cuda")]
-impl<'a, T: Element> From<CudaViewMut<'a, T>> for ViewMut<'a, T> {
+impl<'a, T: Scalar> From<CudaViewMut<'a, T>> for ViewMut<'a, T> {
     fn from(view: CudaViewMut<'a, T>) -> Self {
         Self(Written::Cuda(view))
     }
 }
 
 #[cfg(feature = "cuda")]
-impl<'a, T: Element> From<&'a mut CudaSlice<T>> for ViewMut<'a, T> {
+impl<'a, T: Scalar> From<&'a mut CudaSlice<T>> for ViewMut<'a, T> {
     fn from(slice: &'a mut CudaSlice<T>) -> Self {
         Self(Written::Cuda(slice.as_view_mut()))
     }

@@ -91,6 +91,14 @@ impl Address {
         [block as u32, (block >> 32) as u32 | fields, tensor, step]
     }
 
+    /// The address of the first of the 2ⁿ neighbouring pairs among which the address' pair is, and the pair's place among them.
+    #[inline(always)]
+    pub(crate) fn group(&self, n: u32) -> (Self, u32) {
+        let [fields, tensor, step] = self.fields;
+        let place = fields >> PAIR_SHIFT & ((1 << n) - 1);
+        (Self { fields: [fields - (place << PAIR_SHIFT), tensor, step] }, place)
+    }
+
     /// Counter words 1 to 3 of block 0, as the kernels take them.
     #[cfg(feature = "cuda")]
     pub(crate) fn fields(&self) -> [u32; 3] {

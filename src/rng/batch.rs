@@ -1,7 +1,7 @@
 //! Numbers of neighbouring elements, drawn together so that the arithmetic vectorises. Twin: `kernels/es/draws.cuh`.
 
 use super::address::{Address, BLOCK};
-use super::distribution::{SIGNS, sign, uniform};
+use super::distribution::{ROW_BITS, SIGNS, sign, sign_words, uniform};
 use super::normal::normals_of_words;
 use super::philox::philox4x32;
 
@@ -40,6 +40,10 @@ pub(crate) struct Uniforms;
 #[derive(Clone, Copy)]
 pub(crate) struct Signs;
 
+/// [`Distribution::Hadamard`](super::Distribution::Hadamard).
+#[derive(Clone, Copy)]
+pub(crate) struct Rows;
+
 impl Draws for Normals {
     #[inline(always)]
     fn batch(key: [u32; 2], address: &Address, first: u64) -> [f32; BATCH] {
@@ -57,16 +61,30 @@ impl Draws for Uniforms {
 impl Draws for Signs {
     #[inline(always)]
     fn batch(key: [u32; 2], address: &Address, first: u64) -> [f32; BATCH] {
-        let of = |counter: u64| philox4x32(address.counter_of_block(counter), key);
-        let (counter, skip) = (first / SIGNS, first % SIGNS);
-        let mine = of(counter);
-        // The second counter, if it is not looked at, may be beyond all.
-        let next = if skip + BATCH as u64 > SIGNS { of(counter + 1) } else { mine };
-        std::array::from_fn(|i| {
-            let at = skip + i as u64;
-            sign(if at < SIGNS { &mine } else { &next }, at)
-        })
+        signs(key, address, first, 0)
     }
+}
+
+impl Draws for Rows {
+    #[inline(always)]
+    fn batch(key: [u32; 2], address: &Address, first: u64) -> [f32; BATCH] {
+        let (address, row) = address.group(ROW_BITS);
+        signs(key, &address, first, row)
+    }
+}
+
+/// Those of a row of the Hadamard matrix, of which row 0 changes no sign.
+#[inline(always)]
+fn signs(key: [u32; 2], address: &Address, first: u64, row: u32) -> [f32; BATCH] {
+    let of = |counter: u64| sign_words(key, address, counter, row);
+    let (counter, skip) = (first / SIGNS, first % SIGNS);
+    let mine = of(counter);
+    // The second counter, if it is not looked at, may be beyond all.
+    let next = if skip + BATCH as u64 > SIGNS { of(counter + 1) } else { mine };
+    std::array::from_fn(|i| {
+        let at = skip + i as u64;
+        sign(if at < SIGNS { &mine } else { &next }, at)
+    })
 }
 
 /// The words of [`BATCH`] neighbouring elements from the first one of `block` on.

@@ -13,7 +13,7 @@ mod philox;
 
 pub(crate) use address::BLOCK;
 pub use address::{Address, Purpose, key};
-pub(crate) use batch::{BATCH, Draws, Normals, Signs, Uniforms};
+pub(crate) use batch::{BATCH, Draws, Normals, Rows, Signs, Uniforms};
 pub use distribution::{Distribution, uniform};
 pub use normal::normal;
 pub use philox::philox4x32;

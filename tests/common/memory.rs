@@ -3,8 +3,8 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use bytemuck::bytes_of;
-use gradus::element::Element;
+use bytemuck::{bytes_of, pod_read_unaligned};
+use gradus::element::Scalar;
 use gradus::{Device, View, ViewMut};
 
 #[cfg(feature = "cuda")]
@@ -13,19 +13,19 @@ use {
     std::sync::Arc,
 };
 
-use super::data::element;
-
 /// What every offset counts from: a multiple of this many bytes.
 const ALIGNMENT: usize = 256;
 
 /// Elements before and behind the guarded ones; a multiple of [`ALIGNMENT`] in every type.
 const GUARDS: usize = 128;
 
-/// The value of a guard. A step along a guard as its gradient changes it.
-const GUARD: f64 = 0.75;
+/// The value of a guard, a number between 0 and 2 of a storage type. A step along a guard as its gradient changes it.
+fn guard<T: Scalar>() -> T {
+    pod_read_unaligned(&[0x3d; 8][..size_of::<T>()])
+}
 
 /// Elements that begin `offset` elements behind an aligned address.
-pub struct Guarded<T: Element> {
+pub struct Guarded<T: Scalar> {
     memory: Memory<T>,
     offset: usize,
     start: usize,
@@ -38,10 +38,10 @@ enum Memory<T> {
     Cuda(Arc<CudaStream>, CudaSlice<T>),
 }
 
-impl<T: Element> Guarded<T> {
+impl<T: Scalar> Guarded<T> {
     pub fn new(device: &Device, elements: &[T], offset: usize) -> Self {
         let slack = ALIGNMENT / size_of::<T>();
-        let mut memory: Vec<T> = vec![element(GUARD); slack + GUARDS + offset + elements.len() + GUARDS];
+        let mut memory: Vec<T> = vec![guard(); slack + GUARDS + offset + elements.len() + GUARDS];
         let aligned = match device {
             Device::Cpu(_) => memory.as_ptr().align_offset(ALIGNMENT),
             _ => 0, // allocations on CUDA are aligned
@@ -100,14 +100,14 @@ impl<T: Element> Guarded<T> {
             }
         };
         let end = self.start + self.length;
-        let guard: T = element(GUARD);
+        let guard: T = guard();
         for position in (0..self.start).chain(end..all.len()) {
             assert!(
                 bytes_of(&all[position]) == bytes_of(&guard),
                 "the guard at element {} of {} elements ({}) at offset {} was overwritten with {:?}",
                 position as i64 - self.start as i64,
                 self.length,
-                T::DTYPE,
+                T::NAME,
                 self.offset,
                 all[position],
             );

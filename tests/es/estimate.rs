@@ -3,13 +3,12 @@
 use gradus::element::{Element, Real};
 use gradus::es::{Distribution, Estimator, Perturbation, Target, Term};
 use gradus::optim::Tensor;
-use gradus::rng::{Address, Purpose};
 use gradus::{Device, View, ViewMut};
 use half::{bf16, f16};
 
 use crate::common::devices::{cpus, devices};
 use crate::common::memory::Guarded;
-use crate::expected::places;
+use crate::expected::{counts, number, places};
 use crate::model::{Place, same, tensors, terms};
 
 /// Memory of every place, full of what must not be left there, `offset` telling which of the place's two.
@@ -28,7 +27,7 @@ fn estimated<G: Target<G>>() {
     for distribution in Distribution::ALL {
         let cpu = &cpus()[0];
         let mut plan = Perturbation::<G>::new(cpu, distribution, &tensors(&places)).unwrap();
-        for count in [0, 1, 2, 8, 9, 20] {
+        for &count in counts(distribution, &[0, 1, 2, 8, 9, 20]) {
             let mut zeros: Vec<Vec<G>> = places.iter().map(|place| vec![G::zeroed(); place.2]).collect();
             let mut expected: Vec<ViewMut<'_, G>> = zeros.iter_mut().map(|zeros| zeros.as_mut_slice().into()).collect();
             plan.apply(&terms(count), &mut expected).unwrap();
@@ -73,8 +72,7 @@ fn expected<G: Real>(
 ) -> [Vec<Vec<G>>; 2] {
     let one = |id: u64, element: u64| {
         terms.iter().zip(factors).fold([G::zeroed(); 2], |[x, squares], (term, &factor)| {
-            let address = Address::new(Purpose::PERTURBATION, term.step, id, term.pair).unwrap();
-            let number = G::from_f64(distribution.number(term.seed, &address, element).unwrap().into());
+            let number = G::from_f64(number(distribution, term, id, element).into());
             [G::from_f64(term.coefficient).fma(number, x), G::from_f64(factor).fma(number * number, squares)]
         })
     };
@@ -89,7 +87,7 @@ fn squared<G: Real>() {
     // The first places of each kind: a reference that looks up each number takes its time.
     let places: Vec<Place> = places().into_iter().filter(|place| place.2 <= 9001).collect();
     for distribution in Distribution::ALL {
-        for count in [0, 1, 3, 11] {
+        for &count in counts(distribution, &[0, 1, 3, 11]) {
             let expected = expected::<G>(&places, distribution, &terms(count), &factors(count));
             for device in devices() {
                 let mut estimator = Estimator::<G>::new(device, distribution, &tensors(&places)).unwrap();
@@ -180,7 +178,7 @@ fn an_antithetic_estimate_is_unbiased() {
             // Var(εᵢ Σ gⱼεⱼ) = Σ_{j≠i} gⱼ² + gᵢ² (E ε⁴ - 1).
             let kurtosis = match distribution {
                 Distribution::Normal => 3.0,
-                Distribution::Rademacher => 1.0,
+                Distribution::Rademacher | Distribution::Hadamard => 1.0,
                 _ => 1.8,
             };
             let deviation = ((norm - g * g + g * g * (kurtosis - 1.0)) / PAIRS as f64).sqrt();

@@ -29,6 +29,12 @@ pub fn places() -> Vec<Place> {
     places
 }
 
+/// Of the numbers of terms, those that a distribution is tested with: rows go through the code of signs, and take one number of terms
+/// that travel with a launch and one that do not.
+pub fn counts(distribution: Distribution, all: &[usize]) -> &[usize] {
+    if distribution == Distribution::Hadamard { &[2, 9] } else { all }
+}
+
 /// What a call must write for the tensors of a model at these places.
 pub fn expected<P: Element<Real = Q::Real>, Q: Target<P>>(
     model: &Model<P, Q>,
@@ -47,10 +53,23 @@ pub fn expected<P: Element<Real = Q::Real>, Q: Target<P>>(
 
 fn sum<P: Element>(x: P, id: u64, element: u64, distribution: Distribution, terms: &[Term]) -> P::Real {
     terms.iter().fold(x.load(), |x, term| {
-        let address = Address::new(Purpose::PERTURBATION, term.step, id, term.pair).unwrap();
-        let number = distribution.number(term.seed, &address, element).unwrap();
+        let number = number(distribution, term, id, element);
         P::Real::from_f64(term.coefficient).fma(P::Real::from_f64(f64::from(number)), x)
     })
+}
+
+/// The noise of a term in an element. Rows are made by their definition of the noise of the first pair of their group.
+pub fn number(distribution: Distribution, term: &Term, id: u64, element: u64) -> f32 {
+    let of = |distribution: Distribution, pair: u64| {
+        let address = Address::new(Purpose::PERTURBATION, term.step, id, pair).unwrap();
+        distribution.number(term.seed, &address, element).unwrap()
+    };
+    if distribution != Distribution::Hadamard {
+        return of(distribution, term.pair);
+    }
+    let (group, row) = (term.pair / 128, term.pair % 128);
+    let sign = if (row & (element % 128)).count_ones() % 2 == 1 { -1.0 } else { 1.0 };
+    sign * of(Distribution::Rademacher, 128 * group)
 }
 
 /// The nearest value, or that below or above in magnitude with the probability by which the sum is nearer the other.

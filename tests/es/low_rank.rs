@@ -95,6 +95,7 @@ fn written<P: Element<Real = Q::Real>, Q: Target<P>>() {
         (Distribution::Rademacher, 2, 9),
         (Distribution::Uniform, 5, 1),
         (Distribution::Rademacher, 64, 1),
+        (Distribution::Hadamard, 3, 9),
     ] {
         let expected = expected::<P, Q>(&from, distribution, rank, 7, &terms(count));
         for device in devices() {
@@ -195,7 +196,7 @@ fn products<P: Element>(
                 }
                 for half in [64, 32, 16, 8, 4, 2, 1] {
                     for i in 0..half {
-                        lanes[i] = lanes[i] + lanes[i + half];
+                        lanes[i] += lanes[i + half];
                     }
                 }
                 for (i, y) in y.iter_mut().enumerate() {
@@ -210,7 +211,7 @@ fn products<P: Element>(
 
 fn multiplied<P: Target<P>>() {
     const PLANS: [(Distribution, usize); 3] =
-        [(Distribution::Normal, 1), (Distribution::Rademacher, 3), (Distribution::Uniform, 9)];
+        [(Distribution::Normal, 1), (Distribution::Hadamard, 3), (Distribution::Uniform, 9)];
     // Sides that end inside counters and spans, and groups of rows that do not fill a block.
     let sizes = [([0, 0], [33, 65], 3, 2), ([5, 1021], [130, 1100], 1, 17), ([2, 126], [1, 4], 9, 5)];
     for (plan, (firsts, sizes, members, rows)) in PLANS.into_iter().cycle().zip(sizes.into_iter().cycle()).take(4) {

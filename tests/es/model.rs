@@ -1,7 +1,7 @@
 //! Tensors in guarded memory, and a plan that perturbs them.
 
 use bytemuck::bytes_of;
-use gradus::element::Element;
+use gradus::element::{Element, Scalar};
 use gradus::es::{Distribution, Perturbation, Target, Term};
 use gradus::optim::Tensor;
 use gradus::{Device, View, ViewMut};
@@ -68,7 +68,7 @@ impl<P: Target<P>> Model<P, P> {
 
 /// The same bits, tensor by tensor.
 #[track_caller]
-pub fn same<Q: Element>(found: &[Vec<Q>], expected: &[Vec<Q>], what: &str) {
+pub fn same<Q: Scalar>(found: &[Vec<Q>], expected: &[Vec<Q>], what: &str) {
     for (tensor, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_eq!(found.len(), expected.len());
         for (element, (found, expected)) in found.iter().zip(expected).enumerate() {

@@ -10,7 +10,7 @@ use crate::element::{Element, Real};
 use crate::error::Result;
 use crate::es::{FactoredTerm, LowRankBackend, Multiplication, Shard, Side, Source, check_memory, element};
 use crate::memory::{View, ViewMut};
-use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Signs, Uniforms, key};
+use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Rows, Signs, Uniforms, key};
 
 /// Rows and columns of a tile: what is drawn for it serves them all.
 const ROWS: usize = BATCH;
@@ -67,7 +67,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> LowRankBackend<P, Q> for CpuLowRank
             [from, to]
         });
         let slots: Vec<_> = self.shards.iter().map(Shard::slot).collect();
-        check_memory::<P, Q>(&slots, &addresses.collect::<Vec<_>>(), kind)?;
+        check_memory::<P, Q>(&slots, &addresses.collect::<Vec<_>>(), kind, 1)?;
 
         let tiles = self.shards.iter().zip(&mut written).zip(from);
         let tiles: Vec<Tile<'_, P, Q>> = tiles.flat_map(|((shard, to), from)| tiles_of(shard, to, from)).collect();
@@ -77,6 +77,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> LowRankBackend<P, Q> for CpuLowRank
             Distribution::Normal => self.cpu.run(Loop(&sum, tile, scratch, Normals)),
             Distribution::Rademacher => self.cpu.run(Loop(&sum, tile, scratch, Signs)),
             Distribution::Uniform => self.cpu.run(Loop(&sum, tile, scratch, Uniforms)),
+            Distribution::Hadamard => self.cpu.run(Loop(&sum, tile, scratch, Rows)),
         };
         // Few elements are done before other threads have heard of them.
         if elements.saturating_mul((terms.len() * self.rank).max(1) as u64) <= CHUNK {

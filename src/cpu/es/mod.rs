@@ -1,6 +1,7 @@
 //! Evolution strategies on the CPU.
 
 mod directions;
+mod lattice;
 mod low_rank;
 mod multiply;
 mod sample;
@@ -9,6 +10,7 @@ mod shape;
 mod sums;
 
 pub(crate) use directions::CpuDirections;
+pub(crate) use lattice::CpuLattice;
 pub(crate) use low_rank::CpuLowRank;
 pub(crate) use sample::CpuSample;
 pub(crate) use sep_cma::CpuSepCma;

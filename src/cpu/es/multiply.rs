@@ -10,7 +10,7 @@ use crate::element::{Element, Real};
 use crate::error::Result;
 use crate::es::{FactoredTerm, Multiplication, check_multiplication, element};
 use crate::memory::{View, ViewMut};
-use crate::rng::{BATCH, Distribution, Draws, Normals, Signs, Uniforms, key};
+use crate::rng::{BATCH, Distribution, Draws, Normals, Rows, Signs, Uniforms, key};
 
 /// Partial sums of a product; that of an element is its place in the whole matrix modulo this.
 const LANES: usize = 128;
@@ -41,7 +41,7 @@ impl CpuLowRank {
             return Ok(());
         }
         let (rows, inner, outer) = (of.rows as usize, of.inner as usize, of.outer as usize);
-        let parts = terms.iter().enumerate().zip(y.chunks_mut(rows * outer)).flat_map(|((member, term), y)| {
+        let mut parts = terms.iter().enumerate().zip(y.chunks_mut(rows * outer)).flat_map(|((member, term), y)| {
             y.chunks_mut(ROWS * outer).enumerate().map(move |(part, y)| {
                 let first = (member * rows + part * ROWS) * inner;
                 (term, &x[first..first + y.len() / outer * inner], y)
@@ -54,12 +54,13 @@ impl CpuLowRank {
                 Distribution::Normal => self.cpu.run(Loop(of, term, rank, x, y, scratch, Normals)),
                 Distribution::Rademacher => self.cpu.run(Loop(of, term, rank, x, y, scratch, Signs)),
                 Distribution::Uniform => self.cpu.run(Loop(of, term, rank, x, y, scratch, Uniforms)),
+                Distribution::Hadamard => self.cpu.run(Loop(of, term, rank, x, y, scratch, Rows)),
             }
         };
         // Few elements are done before other threads have heard of them.
         if (terms.len() * self.rank) as u64 * of.rows.max(1) * (of.inner + of.outer) <= CHUNK {
             let mut scratch = scratch();
-            parts.map(|part| one(&mut scratch, part)).collect()
+            parts.try_for_each(|part| one(&mut scratch, part))
         } else {
             let parts: Vec<_> = parts.collect();
             parts.into_par_iter().map_init(scratch, one).collect()
@@ -130,7 +131,7 @@ fn product<P: Element>(x: &[P], factor: &[P::Real], first: u64) -> P::Real {
     let mut half = LANES / 2;
     while half > 0 {
         for i in 0..half {
-            lanes[i] = lanes[i] + lanes[i + half];
+            lanes[i] += lanes[i + half];
         }
         half /= 2;
     }

@@ -9,9 +9,9 @@ use crate::cpu::address::{host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Dtype, Element, Real};
 use crate::error::Result;
-use crate::es::{Adapting, Beside, Rounding, SumsBackend, Term, check_memory};
-use crate::memory::ViewMut;
-use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Signs, Uniforms, key, philox4x32};
+use crate::es::{Adapting, Beside, Kind, Rounding, SumsBackend, Term, check_memory};
+use crate::memory::{View, ViewMut};
+use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Rows, Signs, Uniforms, key, philox4x32};
 
 /// Tensors in ordinary memory.
 pub(crate) struct CpuSums {
@@ -86,7 +86,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CpuSums {
             let to = to.as_ptr().addr() as u64;
             [other.address().unwrap_or(to), to]
         });
-        check_memory::<P, Q>(&self.slots, &addresses.collect::<Vec<_>>(), kind)?;
+        check_memory::<P, Q>(&self.slots, &addresses.collect::<Vec<_>>(), kind, 1)?;
 
         let (cpu, distribution) = (self.cpu, self.distribution);
         let elements: u64 = self.slots.iter().map(|slot| slot.length).sum();
@@ -110,6 +110,44 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CpuSums {
         } else {
             self.slots.par_iter().zip(written).zip(others).try_for_each(one)
         }
+    }
+
+    fn tile(
+        &mut self,
+        members: &[&[Term]],
+        rounding: Rounding,
+        from: &[View<'_, P>],
+        to: &mut [ViewMut<'_, Q>],
+    ) -> Result<()> {
+        let from: Vec<&[P]> = from.iter().map(host).collect();
+        let written: Vec<&mut [Q]> = to.iter_mut().map(host_mut).collect();
+        let addresses =
+            from.iter().zip(&written).map(|(from, to)| [from.as_ptr().addr() as u64, to.as_ptr().addr() as u64]);
+        let rows = members.len() as u64;
+        check_memory::<P, Q>(&self.slots, &addresses.collect::<Vec<_>>(), Kind::Population, rows)?;
+
+        let (cpu, distribution) = (self.cpu, self.distribution);
+        let rows_of = |((slot, from), to)| {
+            let (slot, from, to): (&Slot, &[P], &mut [Q]) = (slot, from, to);
+            let rows = to.chunks_exact_mut(from.len().max(1)).zip(members);
+            rows.map(move |(to, terms)| (slot, from, to, *terms))
+        };
+        let rows: Vec<_> = self.slots.iter().zip(from).zip(written).flat_map(rows_of).collect();
+        let work = |(_, from, _, terms): &(&Slot, &[P], &mut [Q], &[Term])| (from.len() * terms.len().max(1)) as u64;
+        let is_small = rows.iter().map(work).sum::<u64>() <= CHUNK;
+        let one = |(slot, from, to, terms): (&Slot, &[P], &mut [Q], &[Term])| {
+            // What is refused here was refused before.
+            let noises = terms.iter().map(|term| Noise::new(term, None, slot.id)).collect::<Result<Vec<_>>>()?;
+            let dice = Dice::new(rounding, slot.id)?;
+            let sum = Sum { noises: &noises, dice, element: slot.first, other: Other::Parameters(from), to };
+            if is_small {
+                sum.run(cpu, distribution)
+            } else {
+                sum.run_parts(cpu, distribution)
+            }
+            Ok(())
+        };
+        if is_small { rows.into_iter().try_for_each(one) } else { rows.into_par_iter().try_for_each(one) }
     }
 }
 
@@ -184,6 +222,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> Sum<'_, P, Q> {
             Distribution::Normal => cpu.run(Loop::<Normals, P, Q>(self, Normals)),
             Distribution::Rademacher => cpu.run(Loop::<Signs, P, Q>(self, Signs)),
             Distribution::Uniform => cpu.run(Loop::<Uniforms, P, Q>(self, Uniforms)),
+            Distribution::Hadamard => cpu.run(Loop::<Rows, P, Q>(self, Rows)),
         }
     }
 }

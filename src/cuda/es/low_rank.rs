@@ -85,6 +85,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaLowRank<P, Q> {
             Distribution::Normal => 0,
             Distribution::Rademacher => 1,
             Distribution::Uniform => 2,
+            Distribution::Hadamard => 3,
         };
         let rank = rank as u32;
         let (tables, terms, of_rows, types) = (None, Terms::default(), Terms::default(), PhantomData);
@@ -97,7 +98,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaLowRank<P, Q> {
             return Ok(());
         }
         let slots: Vec<_> = self.shards.iter().map(Shard::slot).collect();
-        check_memory::<P, Q>(&slots, &bound, kind)?;
+        check_memory::<P, Q>(&slots, &bound, kind, 1)?;
         not_capturing(&self.cuda, "the addresses of matrices have changed")?;
         let (mut matrices, mut tiles) = (Vec::new(), Vec::new());
         for (position, (shard, &[other, to])) in self.shards.iter().zip(&bound).enumerate() {

@@ -1,6 +1,7 @@
 //! Evolution strategies on CUDA.
 
 mod directions;
+mod lattice;
 mod low_rank;
 mod sample;
 mod sep_cma;
@@ -10,8 +11,10 @@ mod tables;
 mod terms;
 
 pub(crate) use directions::CudaDirections;
+pub(crate) use lattice::CudaLattice;
 pub(crate) use low_rank::CudaLowRank;
 pub(crate) use sample::CudaSample;
 pub(crate) use sep_cma::CudaSepCma;
 pub(crate) use shape::CudaShape;
 pub(crate) use sums::CudaSums;
+pub(super) use terms::FEW;

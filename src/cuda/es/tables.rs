@@ -6,7 +6,7 @@ use crate::backend::Slot;
 use crate::cuda::chunks::{chunks_of, count_chunks};
 use crate::cuda::transfer::{not_capturing, uploaded};
 use crate::device::Cuda;
-use crate::element::Element;
+use crate::element::Scalar;
 use crate::error::Result;
 
 /// Elements of a pack, and the flag of a row whose arrays and noise have packs of so many that begin together.
@@ -23,12 +23,7 @@ pub(super) struct Tables<const N: usize> {
 impl<const N: usize> Tables<N> {
     /// Of these addresses, where `sizes` are the bytes of an array's element: the last array is of `Q`, and chunks are cut by its
     /// memory. Errors: the stream is being captured.
-    pub(super) fn new<Q: Element>(
-        cuda: &Cuda,
-        slots: &[Slot],
-        bound: Vec<[u64; N]>,
-        sizes: [usize; N],
-    ) -> Result<Self> {
+    pub(super) fn new<Q: Scalar>(cuda: &Cuda, slots: &[Slot], bound: Vec<[u64; N]>, sizes: [usize; N]) -> Result<Self> {
         not_capturing(cuda, "the addresses of tensors have changed")?;
         let (mut tensors, mut chunks) = (Vec::new(), Vec::new());
         for (position, (slot, addresses)) in slots.iter().zip(&bound).enumerate() {

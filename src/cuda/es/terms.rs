@@ -6,9 +6,10 @@ use crate::cuda::address::own;
 use crate::cuda::transfer::{Table, not_capturing};
 use crate::device::Cuda;
 use crate::error::Result;
+use crate::es::{Distribution, Term};
 
 /// Terms that travel with a launch.
-pub(super) const FEW: usize = 8;
+pub(in crate::cuda) const FEW: usize = 8;
 /// The most words of a term: the seed, two words of the counter, and two numbers, which share a word if both have 32 bits.
 pub(super) const TERM: usize = 4;
 
@@ -16,6 +17,11 @@ pub(super) const TERM: usize = 4;
 #[derive(Clone, Copy)]
 #[repr(transparent)]
 pub(super) struct Few([u64; FEW * TERM]);
+
+impl Few {
+    /// Where the terms are in memory.
+    pub(super) const NONE: Self = Self([0; FEW * TERM]);
+}
 
 // SAFETY: words that are copied as they are.
 unsafe impl DeviceRepr for Few {}
@@ -30,6 +36,19 @@ impl Terms {
         if count <= FEW {
             return Ok((Few(std::array::from_fn(|k| words.get(k).copied().unwrap_or(0))), 0));
         }
+        Ok((Few::NONE, self.hold(cuda, words)?))
+    }
+
+    /// Where the words of terms lie on the device, and behind them the number of the first term of each member of a population,
+    /// and that of all terms.
+    pub(super) fn bind_members(&mut self, cuda: &Cuda, mut words: Vec<u64>, firsts: &[u32]) -> Result<[u64; 2]> {
+        let bytes = 8 * words.len() as u64;
+        words.extend(firsts.chunks(2).map(|two| u64::from(two[0]) | u64::from(two.get(1).copied().unwrap_or(0)) << 32));
+        let terms = self.hold(cuda, words)?;
+        Ok([terms, terms + bytes])
+    }
+
+    fn hold(&mut self, cuda: &Cuda, words: Vec<u64>) -> Result<u64> {
         let table = match &mut self.0 {
             Some(table) if table.memory.len() >= words.len() => table,
             many => {
@@ -38,6 +57,12 @@ impl Terms {
             }
         };
         table.hold(cuda, words, "the terms have changed")?;
-        Ok((Few([0; FEW * TERM]), own(cuda, &table.memory)))
+        Ok(own(cuda, &table.memory))
     }
+}
+
+/// The seed of a term's noise, and words 1 and 3 of its counter of element 0, with the mark of the distribution.
+pub(super) fn noise_words(term: &Term, distribution: Distribution) -> Result<[u64; 2]> {
+    let [field, _, step] = term.address(0)?.fields();
+    Ok([term.seed, u64::from(field | distribution.mark()) | u64::from(step) << 32])
 }
