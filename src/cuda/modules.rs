@@ -34,6 +34,19 @@ pub(super) fn load(cuda: &Cuda, name: &'static str, expected: &[u32]) -> Result<
     })
 }
 
+/// A kernel, and the name that errors of its launch call it.
+pub(super) struct Kernel {
+    pub(super) name: String,
+    pub(super) function: CudaFunction,
+}
+
+impl Kernel {
+    /// That of this name in a module.
+    pub(super) fn of(cuda: &Cuda, module: &Arc<CudaModule>, name: String) -> Result<Self> {
+        Ok(Self { function: function(cuda, module, &name)?, name })
+    }
+}
+
 /// A kernel of a module.
 pub(super) fn function(cuda: &Cuda, module: &Arc<CudaModule>, name: &str) -> Result<CudaFunction> {
     // cudarc does not do this here, and the thread may be another than the one that loaded the module.

@@ -8,7 +8,7 @@ use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, Result};
 use crate::memory::{View, ViewMut};
-use crate::optim::check::{count, length};
+use crate::optim::check::length;
 use crate::optim::{Listed, Tensor};
 use crate::rng::Distribution;
 
@@ -75,7 +75,6 @@ impl<Q: Element> Directions<Q> {
         let names = || ("the list of directions".to_owned(), "what the coefficients are of".to_owned());
         length(directions.len(), (coefficients.len() * tensors) as u64, names)?;
         directions.chunks(tensors.max(1)).try_for_each(|direction| self.plan.read("parts", "direction", direction))?;
-        count("targets", to.len(), tensors)?;
         self.plan.written("targets", "target", to)?;
         coefficients.iter().enumerate().try_for_each(|(j, c)| is_finite(&format_args!("direction {j}"), *c))?;
         self.backend.add(coefficients, directions, to)

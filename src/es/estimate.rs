@@ -1,5 +1,5 @@
 use super::sums::{Beside, Plan, SumsBackend};
-use super::term::is_finite;
+use super::term::check_factors;
 use super::{Rounding, Term};
 use crate::cpu;
 #[cfg(feature = "cuda")]
@@ -111,7 +111,7 @@ impl<G: Real> Estimator<G> {
         self.plan.written("sums of squares", "sum of squares", squares)?;
         let names = || ("the list of factors".to_owned(), "that of terms".to_owned());
         length(factors.len(), terms.len() as u64, names)?;
-        factors.iter().enumerate().try_for_each(|(k, &factor)| is_finite(&format_args!("square {k}"), factor))?;
+        check_factors(factors)?;
         self.backend.sum(terms, Rounding::Nearest, Beside::Squares(factors, squares), to)
     }
 }

@@ -86,9 +86,9 @@ impl Rounding {
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct Perturbation<P: Element, Q: Element = P> {
-    plan: Plan,
-    rounding: Rounding,
-    backend: Box<dyn SumsBackend<P, Q>>,
+    pub(super) plan: Plan,
+    pub(super) rounding: Rounding,
+    pub(super) backend: Box<dyn SumsBackend<P, Q>>,
 }
 
 impl<P: Element<Real = Q::Real>, Q: Target<P>> Perturbation<P, Q> {

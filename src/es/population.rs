@@ -1,9 +1,5 @@
-use super::sums::{Plan, SumsBackend};
 use super::term::is_finite;
-use super::{Rounding, Target, Term};
-use crate::cpu;
-#[cfg(feature = "cuda")]
-use crate::cuda;
+use super::{Perturbation, Rounding, Target, Term};
 use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, Result};
@@ -47,11 +43,7 @@ use crate::rng::Distribution;
 /// # assert_eq!(terms.len(), 8);
 /// # Ok::<(), gradus::Error>(())
 /// ```
-pub struct Population<P: Element, Q: Element = P> {
-    plan: Plan,
-    rounding: Rounding,
-    backend: Box<dyn SumsBackend<P, Q>>,
-}
+pub struct Population<P: Element, Q: Element = P>(Perturbation<P, Q>);
 
 /// The most members of a call.
 const MOST: usize = 1 << 20;
@@ -62,30 +54,23 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Population<P, Q> {
     /// Errors: two tensors of one id that hold the same elements; an id of 2³² or more; an element of 2⁴⁰ or more; the driver
     /// refuses.
     pub fn new(device: &Device, distribution: Distribution, tensors: &[Tensor]) -> Result<Self> {
-        let plan = Plan::new(device, distribution, tensors)?;
-        let backend: Box<dyn SumsBackend<P, Q>> = match device {
-            Device::Cpu(cpu) => Box::new(cpu::es::CpuSums::new(*cpu, distribution, plan.slots())),
-            #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(cuda::es::CudaSums::perturb(cuda, distribution, plan.slots())?),
-        };
-        Ok(Self { plan, rounding: Rounding::default(), backend })
+        Perturbation::new(device, distribution, tensors).map(Self)
     }
 
     /// The tensors, in the order of the arguments of a call.
     pub fn tensors(&self) -> &[Listed] {
-        self.plan.tensors()
+        self.0.tensors()
     }
 
     /// The distribution of the noise.
     pub fn distribution(&self) -> Distribution {
-        self.plan.distribution
+        self.0.distribution()
     }
 
     /// Sets how the next calls round; by chance, an element has the same random bits in every row. Errors: stochastic rounding to
     /// another type than bf16.
     pub fn set_rounding(&mut self, rounding: Rounding) -> Result<()> {
-        self.rounding = rounding.of::<Q>()?;
-        Ok(())
+        self.0.set_rounding(rounding)
     }
 
     /// Row n of the tile of a tensor becomes `from + Σ aⱼ·εⱼ` over the terms of member n, tensor by tensor; without terms it is a
@@ -108,12 +93,13 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Population<P, Q> {
             let message = format!("{given} are more than {MOST}, or 2³² of the others");
             return Err(Error::setting("population", message));
         }
-        self.plan.read("parameters", "parameter", from)?;
-        count("tiles", to.len(), self.tensors().len())?;
-        for (position, (tile, tensor)) in to.iter().zip(self.tensors()).enumerate() {
+        let Perturbation { plan, rounding, backend } = &mut self.0;
+        plan.read("parameters", "parameter", from)?;
+        count("tiles", to.len(), plan.tensors().len())?;
+        for (position, (tile, tensor)) in to.iter().zip(plan.tensors()).enumerate() {
             let names = || (format!("tile {position}"), format!("{} times tensor {position}", members.len()));
             length(tile.len(), tensor.length.saturating_mul(members.len() as u64), names)?;
-            self.plan.is_there(|| format!("tile {position}"), tile.place())?;
+            plan.is_there(|| format!("tile {position}"), tile.place())?;
         }
         for (member, terms) in members.iter().enumerate() {
             for (position, term) in terms.iter().enumerate() {
@@ -124,6 +110,6 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> Population<P, Q> {
         if members.is_empty() {
             return Ok(());
         }
-        self.backend.tile(&members, self.rounding, from, to)
+        backend.tile(&members, *rounding, from, to)
     }
 }

@@ -3,7 +3,7 @@ use std::collections::BTreeMap;
 use super::adaptation::{Adaptation, Told, WHAT};
 use super::sep_cma::{KEPT, SepCma};
 use super::sums::{Beside, Plan, SumsBackend};
-use super::term::check_pairs;
+use super::term::{check_factors, check_pairs};
 use super::{Rounding, Term};
 use crate::backend::{Slot, Span, check_spans};
 use crate::cpu;
@@ -233,10 +233,7 @@ impl<Q: Element> Search<Q> {
         let Told { terms, factors, adapting } =
             self.settings.adaptation.told(losses, self.elements, |coefficient, pair| self.noise(coefficient, pair))?;
         Term::check_all(&terms)?;
-        factors
-            .iter()
-            .enumerate()
-            .try_for_each(|(k, factor)| super::term::is_finite(&format_args!("square {k}"), *factor))?;
+        check_factors(&factors)?;
         match &mut self.adapter {
             Adapter::Sums(sums) => {
                 let [mut means, mut deviations] = [&mut self.means, &mut self.deviations]

@@ -55,6 +55,11 @@ pub(super) fn check_pairs(what: &'static str, sigma: f64, pairs: &str, count: us
     Ok(())
 }
 
+/// Errors: a factor of the square of a term's noise that is not finite.
+pub(super) fn check_factors(factors: &[f64]) -> Result<()> {
+    factors.iter().enumerate().try_for_each(|(position, &factor)| is_finite(&format_args!("square {position}"), factor))
+}
+
 /// Errors: a coefficient of `what` that is not finite.
 pub(super) fn is_finite(what: &dyn Display, coefficient: f64) -> Result<()> {
     if coefficient.is_finite() {

@@ -14,6 +14,7 @@ mod lattice;
 mod log;
 mod low_rank;
 mod model;
+mod multiply;
 mod pairs;
 mod perturb;
 mod population;

@@ -1,4 +1,4 @@
-//! Integer weights plus sums of quantised noises, and votes of these. Twin: `kernels/es/lattice.cu`.
+//! Integer weights plus sums of quantised noises, and votes of these. Twin: `kernels/es/lattice.cuh`.
 
 use std::marker::PhantomData;
 

@@ -1,12 +1,12 @@
 //! Sums of noises of low rank, added to matrices or alone: one launch. Twin: `src/cpu/es/low_rank.rs`.
 
 use std::marker::PhantomData;
-use std::sync::Arc;
 
-use cudarc::driver::{CudaFunction, CudaModule, CudaSlice, DeviceRepr, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaSlice, DeviceRepr, PushKernelArg, SyncOnDrop};
 
 use super::terms::{FEW, TERM, Terms};
 use crate::cuda::address::{read, written};
+use crate::cuda::modules::Kernel;
 use crate::cuda::transfer::{not_capturing, uploaded};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
@@ -29,17 +29,6 @@ const PACKED_TO: u64 = 2;
 /// Rows that a block multiplies, and partial sums of a product.
 const ROWS: u64 = 16;
 const LANES: u32 = 128;
-
-struct Kernel {
-    name: String,
-    function: CudaFunction,
-}
-
-impl Kernel {
-    fn of(cuda: &Cuda, module: &Arc<CudaModule>, name: String) -> Result<Self> {
-        Ok(Self { function: modules::function(cuda, module, &name)?, name })
-    }
-}
 
 /// Rows and a noise that they are multiplied by, as the kernel takes them.
 #[derive(Clone, Copy)]

@@ -1,10 +1,11 @@
 //! Separable CMA-ES once noises are summed: three launches. Twin: `src/cpu/es/sep_cma.rs`.
 
-use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{PushKernelArg, SyncOnDrop};
 
 use super::tables::Tables;
 use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::written;
+use crate::cuda::modules::Kernel;
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::Real;
@@ -23,17 +24,10 @@ pub(crate) struct CudaSepCma<R> {
     types: std::marker::PhantomData<R>,
 }
 
-struct Kernel {
-    name: String,
-    function: CudaFunction,
-}
-
 impl<R: Real> CudaSepCma<R> {
     pub(crate) fn new(cuda: &Cuda, slots: Vec<Slot>) -> Result<Self> {
         let module = modules::load(cuda, "sep_cma", &[CHUNK as u32, THREADS])?;
-        let kernel = |name: String| -> Result<Kernel> {
-            Ok(Kernel { function: modules::function(cuda, &module, &name)?, name })
-        };
+        let kernel = |name: String| Kernel::of(cuda, &module, name);
         Ok(Self {
             cuda: cuda.clone(),
             path: kernel(format!("sep_cma_path_{}", R::DTYPE))?,

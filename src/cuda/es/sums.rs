@@ -2,12 +2,13 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{PushKernelArg, SyncOnDrop};
 
 use super::tables::Tables;
 use super::terms::{FEW, Few, TERM, Terms, noise_words};
 use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::{read, written};
+use crate::cuda::modules::Kernel;
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Dtype, Element};
@@ -47,11 +48,6 @@ struct Call {
     rows: u32,
 }
 
-struct Kernel {
-    name: String,
-    function: CudaFunction,
-}
-
 impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
     /// Sums that are added to parameters.
     pub(crate) fn perturb(cuda: &Cuda, distribution: Distribution, slots: Vec<Slot>) -> Result<Self> {
@@ -81,9 +77,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         slots: Vec<Slot>,
     ) -> Result<Self> {
         let module = modules::load(cuda, module, &LAYOUT)?;
-        let kernel = |name: String| -> Result<Kernel> {
-            Ok(Kernel { function: modules::function(cuda, &module, &name)?, name })
-        };
+        let kernel = |name: String| Kernel::of(cuda, &module, name);
         let (usual, other) = (kernel(usual)?, other.map(kernel).transpose()?);
         let cuda = cuda.clone();
         Ok(Self { cuda, distribution, usual, other, slots, tables: None, terms: Terms::default(), types: PhantomData })

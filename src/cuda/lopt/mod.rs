@@ -2,11 +2,12 @@
 
 mod plan;
 
-use cudarc::driver::{CudaFunction, CudaSlice, LaunchConfig, PushKernelArg, SyncOnDrop};
+use cudarc::driver::{CudaSlice, LaunchConfig, PushKernelArg, SyncOnDrop};
 
 use plan::{Plan, packed};
 
 use crate::cuda::address::{own, read, written};
+use crate::cuda::modules::Kernel;
 use crate::cuda::transfer::{Table, download, not_capturing, upload, uploaded, zeros};
 use crate::cuda::{blocks_of_threads, launch_of, launch_of_threads, modules};
 use crate::device::Cuda;
@@ -58,20 +59,13 @@ struct Kernels {
     apply: Kernel,
 }
 
-struct Kernel {
-    name: String,
-    function: CudaFunction,
-}
-
 impl Kernels {
     fn new<T: Real>(cuda: &Cuda) -> Result<Self> {
         let sizes =
             [CHUNK, LANES as u64, SEGMENT, COLUMNS, STATISTICS as u64, plan::FIRST as u64].map(|size| size as u32);
         let layout = [&sizes[..], &[TENSOR, APPLY_THREADS[0], plan::GROUP as u32]].concat();
         let module = modules::load(cuda, "lopt", &layout)?;
-        let kernel = |name: String| -> Result<Kernel> {
-            Ok(Kernel { function: modules::function(cuda, &module, &name)?, name })
-        };
+        let kernel = |name: String| Kernel::of(cuda, &module, name);
         let of_type = |name: &str| kernel(format!("lopt_{name}_{}", T::DTYPE));
         Ok(Self {
             squares: of_type("squares")?,
