@@ -40,6 +40,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("estimate", "es/estimate.cu"),
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
+    ("library", "optim/library.cu"),
     ("low_rank", "es/low_rank.cu"),
     ("low_rank_multiply", "es/low_rank_multiply.cu"),
     ("lopt", "lopt/lopt.cu"),
@@ -167,9 +168,9 @@ fn entry_points(module: &str, settings: &str) -> String {
 
 using Rule = {settings};
 
-extern "C" __device__ const uint32_t {module}_layout[10] = {{
+extern "C" __device__ const uint32_t {module}_layout[12] = {{
     CHUNK, THREADS, sizeof(Chunk), sizeof(TensorOf<Rule>), GROUP_ROW<Rule>, CARRY_ROW<Rule>, SCALARS_ROW<Rule>, STATES<Rule>,
-    uint32_t(momentum_of<Rule>() + 1), uint32_t(EXTRA<Rule>),
+    uint32_t(momentum_of<Rule>() + 1), uint32_t(EXTRA<Rule>), TILE, ROOM,
 }};
 "#
     );
@@ -177,7 +178,7 @@ extern "C" __device__ const uint32_t {module}_layout[10] = {{
         write!(
             text,
             r#"
-extern "C" __global__ void __launch_bounds__(THREADS)
+extern "C" __global__ void __launch_bounds__(THREADS, 1)
 {module}_tick_{real}(const TensorOf<Rule>* tensors, uint64_t tensor_count, const double* groups, uint64_t* steps,
     double* carries, {real}* scalars) {{
     tick<Rule>(tensors, tensor_count, groups, steps, carries, scalars);
@@ -194,6 +195,19 @@ extern "C" __global__ void __launch_bounds__(THREADS)
 {module}_{parameter}_{gradient}(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
     const RealOf<{parameter}>* scalars) {{
     one_pass<Rule, {parameter}, {gradient}>(chunks, tensors, groups, steps, scalars);
+}}
+"#
+        )
+        .unwrap();
+    }
+    for (parameter, _) in PAIRS.iter().filter(|(parameter, gradient)| parameter == gradient) {
+        write!(
+            text,
+            r#"
+extern "C" __global__ void __launch_bounds__(THREADS, (BLOCKS_OF_DRAWN<Rule, {parameter}>))
+{module}_drawn_{parameter}(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
+    const RealOf<{parameter}>* scalars, const __grid_constant__ Estimate<RealOf<{parameter}>> estimate) {{
+    one_pass_drawn<Rule, {parameter}>(chunks, tensors, groups, steps, scalars, estimate);
 }}
 "#
         )
@@ -284,7 +298,7 @@ fn compile_one(nvcc: &Path, unit: &Unit, out: &Path) -> Result<()> {
         eprintln!("{messages}");
         return Err(format!("nvcc refuses or warns about {}; its messages are above", unit.file));
     }
-    let normalised = normalise(&read(&ptx)?);
+    let normalised = normalise(&read(&ptx)?, unit.file.trim_end_matches(".ptx"));
     if let Some(instruction) = normalised.lines().find(|line| is_inexact(line)) {
         return Err(format!("{}: `{}` leaves its rounding to ptxas", unit.file, instruction.trim()));
     }
@@ -292,20 +306,32 @@ fn compile_one(nvcc: &Path, unit: &Unit, out: &Path) -> Result<()> {
 }
 
 /// Drops comments, among them nvcc's header, hints that only later versions know, and spaces that separate nothing, one byte
-/// in twelve; lowers the version to the oldest that has what the kernels use.
-fn normalise(ptx: &str) -> String {
+/// in twelve; lowers the version to the oldest that has what the kernels use. A text that calls functions of the library goes on
+/// where that ends: it has neither a head nor declarations of them.
+fn normalise(ptx: &str, stem: &str) -> String {
     let is_dropped = |line: &str| line.starts_with("//") || line.starts_with(".pragma \"used_bytes_mask");
-    let mut lines: Vec<&str> = ptx.lines().map(str::trim).filter(|line| !is_dropped(line)).collect();
+    let mut lines: Vec<&str> = Vec::new();
+    let (mut goes_on, mut is_declaration) = (false, false);
+    for line in ptx.lines().map(str::trim).filter(|line| !is_dropped(line)) {
+        is_declaration |= line.starts_with(".extern .func");
+        goes_on |= is_declaration;
+        if !is_declaration {
+            lines.push(line);
+        }
+        is_declaration &= line != ";";
+    }
+    let is_head = |line: &str| [".version", ".target", ".address_size"].iter().any(|head| line.starts_with(head));
+    lines.retain(|line| !(goes_on && is_head(line)));
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
     let versioned = lines.into_iter().map(|line| if line.starts_with(".version") { PTX_VERSION } else { line });
     versioned
         .skip_while(|line| line.is_empty())
-        .fold(String::new(), |text, line| text + &without_paths(line).replace(", ", ",") + "\n")
+        .fold(String::new(), |text, line| text + &without_paths(line, stem).replace(", ", ",") + "\n")
 }
 
 /// Drops what nvcc puts before the name of a static variable: `__nv_static_<n>__<hash>_<n>_<file>_cu_<hash>_`, whose hashes
-/// are of the file's path.
-fn without_paths(line: &str) -> String {
+/// are of the file's path, for that of the unit, so that two texts put together have no name twice.
+fn without_paths(line: &str, stem: &str) -> String {
     let mut text = line.to_owned();
     while let Some(start) = text.find("__nv_static_") {
         let rest = &text[start..];
@@ -313,7 +339,7 @@ fn without_paths(line: &str) -> String {
         let name =
             rest[..end].split_once("_cu_").and_then(|(_, rest)| rest.split_once('_')).map(|(_, name)| name.to_owned());
         let Some(name) = name else { break };
-        text.replace_range(start..start + end, &name);
+        text.replace_range(start..start + end, &format!("{stem}_{name}"));
     }
     text
 }

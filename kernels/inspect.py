@@ -27,6 +27,9 @@ and the wider loops for sums of more than 4, which take less.
 Of a perturbation, an estimate and what adapts a search, the way round the main loop passes the loop over the terms once, and in it the code that draws a counter: the
 count is that of one term, and of directions that of one of them. A warp that draws signs goes round that code twice for a term, and the other seven of a block not at all.
 
+Of a step by a gradient that is drawn, the count is that of the update, without the loop that draws, which is that of an estimate. Rules
+whose arithmetic is heavy take single elements there, and none is counted.
+
 Kernels that run once a step and tensor are not counted, nor are those that only tests launch, nor those of linear algebra.
 """
 
@@ -49,8 +52,10 @@ DISASSEMBLED = ["sm_80", "sm_90"]
 BYTES = {"f32": 4, "bf16": 2, "f16": 2, "f64": 8}
 STATES_FIELD = 7
 
-# The most registers that a rule's kernels may take: with up to two state arrays, and with more.
+# The most registers that a rule's kernels may take: with up to two state arrays, and with more. What ticks has few threads.
 REGISTERS, REGISTERS_MANY_STATES = 72, 96
+# The same where the gradient is drawn, and more in f64: BLOCKS_OF_DRAWN in optim/one_pass.cuh.
+REGISTERS_OF_DRAWN = {4: 64, 3: 80, 2: 128}
 
 # Kernels that only tests launch, those of linear algebra and of noises of low rank, which step no parameters or tiles of them, and
 # those of learned optimizers, whose loops are over neurons: the README has a table of them.
@@ -92,11 +97,12 @@ def main():
         sys.exit(__doc__)
     ptxas, nvdisasm = (tool(name) for name in ("ptxas", "nvdisasm"))
     files = sorted((KERNELS / "ptx").glob("*.ptx"))
+    library = (KERNELS / "ptx" / "library.ptx").read_text()
     failures = [message for file in files for message in inexact(file)]
 
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(os.cpu_count()) as pool:
         jobs = [(file, target) for target in TARGETS for file in files]
-        reports = list(pool.map(lambda job: assemble(ptxas, nvdisasm, *job, Path(folder)), jobs))
+        reports = list(pool.map(lambda job: assemble(ptxas, nvdisasm, library, *job, Path(folder)), jobs))
     failures += [message for report in reports for message in report["failures"]]
     if failures:
         sys.exit("\n".join(failures))
@@ -133,10 +139,14 @@ def inexact(file):
             yield f"{file.name}:{number}: `{line.strip()}` is not pinned to one result"
 
 
-def assemble(ptxas, nvdisasm, file, target, folder):
+def assemble(ptxas, nvdisasm, library, file, target, folder):
     """What ptxas says of a file, by kernel, and for the disassembled targets what its SASS shows."""
-    cubin = folder / f"{file.stem}.{target}.cubin"
-    run = subprocess.run([ptxas, "-v", f"-arch={target}", file, "-o", cubin], capture_output=True, text=True)
+    cubin, text = folder / f"{file.stem}.{target}.cubin", file.read_text()
+    if not text.startswith(".version"):
+        # It goes on where the functions that it calls end.
+        text = library + text
+    (whole := cubin.with_suffix(".ptx")).write_text(text)
+    run = subprocess.run([ptxas, "-v", f"-arch={target}", whole, "-o", cubin], capture_output=True, text=True)
     said = run.stdout + run.stderr
     if run.returncode != 0 or "warning" in said or "error" in said:
         return {"failures": [f"{file.name}: ptxas for {target} said:\n{said}"]}
@@ -152,7 +162,8 @@ def assemble(ptxas, nvdisasm, file, target, folder):
     if target in DISASSEMBLED:
         sass = subprocess.run([nvdisasm, "-c", cubin], capture_output=True, text=True, check=True).stdout
         for name, instructions in functions(sass).items():
-            report["kernels"][name]["sass"] = Sass(instructions)
+            if name in report["kernels"]:
+                report["kernels"][name]["sass"] = Sass(instructions)
     return report
 
 
@@ -305,9 +316,9 @@ def width(opcode):
 
 
 def layout(file):
-    """The ten words of `<rule>_layout`. nvcc writes its bytes and leaves zeros at the end out."""
-    line = re.search(rf"\.visible \.global .* {file.stem}_layout\[40\] = \{{(.*)\}};", file.read_text())
-    return struct.unpack("<10I", bytes(int(byte) for byte in line[1].split(",")).ljust(40, b"\0"))
+    """The twelve words of `<rule>_layout`. nvcc writes its bytes and leaves zeros at the end out."""
+    line = re.search(rf"\.visible \.global .* {file.stem}_layout\[48\] = \{{(.*)\}};", file.read_text())
+    return struct.unpack("<12I", bytes(int(byte) for byte in line[1].split(",")).ljust(48, b"\0"))
 
 
 def header():
@@ -328,7 +339,7 @@ def table_rows(file, reports, failures):
         if is_counted and not is_rule and family not in STATES_WRITTEN:
             sys.exit(f"{name}: STATES_WRITTEN says nothing of {family}")
         states = layout(file)[STATES_FIELD] if is_rule else STATES_WRITTEN.get(family)
-        if is_rule and max(registers) > (limit := REGISTERS if states <= 2 else REGISTERS_MANY_STATES):
+        if is_rule and "_tick_" not in name and max(registers) > (limit := most_registers(name, states)):
             failures.append(f"{name}: {max(registers)} registers, more than {limit}")
         row = [name, ", ".join(map(str, registers)), kernels[0]["shared"], 0, "", ""]
         if is_counted:
@@ -340,6 +351,13 @@ def table_rows(file, reports, failures):
         yield "".join(f"| {cell} " if cell != "" else "| " for cell in row) + "|"
 
 
+def most_registers(name, states):
+    """Of a rule's kernel."""
+    if "_drawn_" in name:
+        return REGISTERS_OF_DRAWN[4 - (states > 2) - name.endswith("f64")]
+    return REGISTERS if states <= 2 else REGISTERS_MANY_STATES
+
+
 def sass_a_parameter(name, sass, parameter, states, nest):
     """The widths of the main loop's accesses, and its instructions a parameter of so many bytes, as the table has them."""
     single = parameter + states * max(parameter, 4)
@@ -349,7 +367,11 @@ def sass_a_parameter(name, sass, parameter, states, nest):
         run = min(sass.stored(blocks)) // parameter
         terms = [("", counts[1]), (" k", counts[2]), ("/k", counts[0])]
     else:
-        blocks = sass.main_loop(max(parameter, 4), single) or sys.exit(f"{name}: no loop stores parameters")
+        blocks = sass.main_loop(max(parameter, 4), single)
+        if blocks is None and "_drawn_" in name:
+            return "", ""
+        if blocks is None:
+            sys.exit(f"{name}: no loop stores parameters")
         run = sum(sass.stored(blocks)) // single
         terms = [("", sass.count(blocks))]
     if run == 0 or sum(sass.stored(blocks)) != run * single:

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use crate::element::{Element, Real};
 use crate::error::{ErrorKind, Result};
+use crate::es::Estimate;
 use crate::memory::{View, ViewMut};
 use crate::rules::{Form, Record};
 use crate::step;
@@ -201,6 +202,9 @@ pub(crate) trait Backend<P: Element, G: Element>: Send {
         gradients: &[Option<View<'_, G>>],
         extras: &[Option<View<'_, G>>],
     ) -> Result<()>;
+
+    /// Steps every tensor by a gradient that is drawn.
+    fn step_estimate(&mut self, parameters: &mut [ViewMut<'_, P>], estimate: Estimate<'_>) -> Result<()>;
 
     /// Steps of the optimizer itself.
     fn steps(&self) -> Result<u64>;

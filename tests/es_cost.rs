@@ -3,6 +3,8 @@
 #![cfg(all(feature = "cuda", target_os = "linux"))]
 
 mod common;
+#[path = "es_cost/drawn.rs"]
+mod drawn;
 #[path = "es/model.rs"]
 mod model;
 

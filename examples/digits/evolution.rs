@@ -1,6 +1,7 @@
 //! Evolution strategies, with dense noise or of low rank, and MeZO: the gradient is estimated from losses at perturbed parameters, and any rule steps with it.
 
 use gradus::es::{Pairs, Shaping, Term, Weighting};
+use gradus::optim::Stepper;
 use gradus::rules::{AnyRule, Value, by_name};
 use gradus::{Buffer, Device, Result};
 
@@ -73,7 +74,7 @@ pub fn method(
     })
 }
 
-/// Estimates gradients.
+/// Estimates gradients and steps by them.
 pub struct Evolution {
     settings: EvolutionSettings,
     seed: u64,
@@ -102,9 +103,10 @@ impl Evolution {
         })
     }
 
-    /// Writes the estimate of the gradient of a batch. Parameters in place are restored but for their rounding.
-    pub fn estimate(
+    /// Steps by the estimate of the gradient of a batch. Parameters in place are restored before, but for their rounding.
+    pub fn step(
         &mut self,
+        optimizer: &mut dyn Stepper<f32, f32>,
         parameters: &mut [Buffer<f32>; 4],
         gradients: &mut [Buffer<f32>; 4],
         batch: &[&Digit],
@@ -116,9 +118,8 @@ impl Evolution {
             losses.push(self.losses(pairs.members(pair), parameters, batch)?);
         }
         let weighting = if by_rank { Weighting::Shaped(Shaping::CentredRanks) } else { Weighting::Differences };
-        self.noise.estimate(&pairs.terms(&losses, weighting)?, gradients)?;
         self.steps += 1;
-        Ok(())
+        self.noise.step(&pairs.terms(&losses, weighting)?, optimizer, parameters, gradients)
     }
 
     /// The losses of the members of a pair.

@@ -133,23 +133,24 @@ impl Trainer {
     /// A step with the gradient of a batch. The time is that from the call of the device until the parameters have been read; the
     /// losses that a gradient is estimated from lie in it.
     pub fn step(&mut self, batch: &[&Digit]) -> Result<Duration, Box<dyn Error>> {
+        if let Some(evolution) = &mut self.evolution {
+            let start = Instant::now();
+            evolution.step(self.optimizer.as_mut(), &mut self.parameters, &mut self.gradients, batch)?;
+            read(&self.parameters, &mut self.network)?;
+            return Ok(start.elapsed());
+        }
         let given = self.second.of_step(&self.network, batch);
         if let Some(given) = &given {
             write(&mut self.seconds, given)?;
         }
-        let mut start = Instant::now();
-        if let Some(evolution) = &mut self.evolution {
-            evolution.estimate(&mut self.parameters, &mut self.gradients, batch)?;
-        } else {
-            let mut gradient = self.network.gradient(batch);
-            if self.preconditioner.is_none() {
-                write(&mut self.gradients, &gradient)?;
-            }
-            start = Instant::now();
-            if let Some(preconditioner) = &mut self.preconditioner {
-                preconditioner.direct(&self.network, batch, &mut gradient)?;
-                write(&mut self.gradients, &gradient)?;
-            }
+        let mut gradient = self.network.gradient(batch);
+        if self.preconditioner.is_none() {
+            write(&mut self.gradients, &gradient)?;
+        }
+        let start = Instant::now();
+        if let Some(preconditioner) = &mut self.preconditioner {
+            preconditioner.direct(&self.network, batch, &mut gradient)?;
+            write(&mut self.gradients, &gradient)?;
         }
         let parameters = &mut self.parameters.each_mut().map(|buffer| buffer.view_mut());
         let gradients = &self.gradients.each_ref().map(|buffer| Some(buffer.view()));

@@ -25,13 +25,23 @@ class Normal {
     const Cubic* table;
 
   public:
+    static constexpr uint32_t ROOM = ROWS * sizeof(Cubic);
+
     // Brings the table into shared memory. All threads of a block call this together, once, before any draws.
     __device__ void begin() {
         __shared__ Cubic shared[ROWS];
-        for (uint32_t i = threadIdx.x; i < ROWS; i += blockDim.x) {
-            shared[i] = reinterpret_cast<const Cubic*>(NORMAL_TABLE)[i];
+        begin_in(shared, true);
+    }
+
+    // The same with memory for the table, which is there already if it is not new.
+    __device__ void begin_in(void* room, bool is_new) {
+        Cubic* const shared = static_cast<Cubic*>(room);
+        if (is_new) {
+            for (uint32_t i = threadIdx.x; i < ROWS; i += blockDim.x) {
+                shared[i] = reinterpret_cast<const Cubic*>(NORMAL_TABLE)[i];
+            }
+            __syncthreads();
         }
-        __syncthreads();
         table = shared;
     }
 

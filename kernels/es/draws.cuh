@@ -3,7 +3,7 @@
 //
 // A block goes through spans of THREADS * PER_THREAD<Real> elements, each thread through packs of N neighbours, the packs of all
 // threads side by side. A distribution has
-//   `begin`, which all threads call once, together;
+//   `begin`, which all threads call once, together, or `begin_in` with shared memory of ROOM bytes;
 //   `prepare`, which they call together before they add noises of `count` addresses, at most TERMS, to a span of `elements`
 //   elements, the first of them `first`;
 //   `add`, which adds `a` times the noise of the `term`th of these to a pack that begins `behind` elements behind the thread's
@@ -19,10 +19,11 @@ template <class OfWord, int MANY> class OfWords {
     OfWord of;
 
   public:
-    static constexpr uint32_t TERMS = 1;
+    static constexpr uint32_t TERMS = 1, ROOM = OfWord::ROOM;
     template <class Real> static constexpr int PER_THREAD = MANY;
 
     __device__ void begin() { of.begin(); }
+    __device__ void begin_in(void* room, bool is_new) { of.begin_in(room, is_new); }
 
     template <class AddressOf> __device__ void prepare(uint32_t, uint64_t, uint32_t, AddressOf) {}
 
@@ -60,7 +61,10 @@ template <class OfWord, int MANY> class OfWords {
 
 // Uniform with variance 1: between -sqrt(3) and sqrt(3).
 struct Uniform {
+    static constexpr uint32_t ROOM = 0;
+
     __device__ void begin() {}
+    __device__ void begin_in(void*, bool) {}
 
     __device__ float operator()(uint32_t word) const {
         constexpr float SCALE = 0x1.bb67aep-31f;  // sqrt(3) / 2^31
@@ -103,13 +107,15 @@ class Signs {
     }
 
   public:
-    static constexpr uint32_t TERMS = THREADS / 32;
+    static constexpr uint32_t TERMS = THREADS / 32, ROOM = sizeof(uint4) * TERMS * ROW;
     template <class Real> static constexpr int PER_THREAD = 128 / sizeof(Real);
 
     __device__ void begin() {
         __shared__ uint4 room[TERMS][ROW];
         drawn = room[0];
     }
+
+    __device__ void begin_in(void* room, bool) { drawn = static_cast<uint4*>(room); }
 
     template <class AddressOf>
     __device__ void prepare(uint32_t count, uint64_t first, uint32_t elements, AddressOf address_of) {

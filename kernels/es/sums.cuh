@@ -7,22 +7,7 @@
 #include "core/pack.cuh"
 #include "core/raw.cuh"
 #include "es/draws.cuh"
-
-// One noise of the sum, and one square of it.
-template <class Real> struct alignas(8) Term {
-    uint64_t seed;
-    uint32_t field, step;  // counter words 1, of element 0 and where the noise is a row with IS_ROW, and 3
-    Real coefficient, of_square;
-};
-
-constexpr uint32_t FEW = 8;
-
-// Terms that travel with the launch.
-template <class Real> struct Few {
-    Term<Real> term[FEW];
-};
-
-static_assert(sizeof(Term<f32>) == 24 && sizeof(Term<f64>) == 32);
+#include "es/term.cuh"
 
 // Flags: packs of N elements begin together in both arrays and in the noise.
 template <int N> constexpr uint32_t PACKED = N == 4 ? 1 : 2;

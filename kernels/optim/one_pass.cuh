@@ -1,8 +1,9 @@
-// One block a chunk: load, update, store. For rules that need no total.
+// One block a chunk: load, update, store. For rules that need no total. The gradient is an array, or drawn.
 #pragma once
 #include "core/chunk.cuh"
 #include "core/gradient.cuh"
 #include "core/pack.cuh"
+#include "optim/library.cuh"
 #include "optim/tick.cuh"
 
 struct Noise;  // in optim/noise.cuh, which rules include that draw: its table is in no module of another rule
@@ -30,6 +31,37 @@ template <class Rule, class P, class G> struct OnePass {
     Real gradient_scale;
     Scalars scalars;
     std::conditional_t<EXTRA<Rule> == Extra::NOISE, Noise, NoNoise> noise;
+
+    // The part of a tensor that a block goes through.
+    __device__ void begin(const Chunk& chunk, const TensorOf<Rule>* tensors, const double* groups, const uint64_t* steps,
+                          const Real* scalars_of_tensors) {
+        tensor = tensors + chunk.tensor;
+        start = chunk.start;
+        has_no_state = (tensor->flags & IS_STATELESS) != 0;
+        parameter = reinterpret_cast<P*>(tensor->parameter) + start;
+        gradient = reinterpret_cast<const G*>(tensor->gradient) + start;
+        extra = tensor->extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor->extra) + start;
+        for (int k = 0; k < STATES<Rule>; k++) {
+            state[k] = reinterpret_cast<Real*>(tensor->state[k]) + start;
+        }
+        row = scalars_of_tensors + uint64_t(chunk.tensor) * SCALARS_ROW<Rule>;
+        gradient_scale = read_record<Around::Scalars<Real>>(row).gradient_scale;
+        scalars = read_scalars();
+        if constexpr (EXTRA<Rule> == Extra::NOISE) {
+            noise.is_drawn = extra == nullptr && takes_noise<Rule>(scalars);
+            if (noise.is_drawn) {
+                noise.begin(groups + uint64_t(tensor->group) * GROUP_ROW<Rule>, tensor->id, steps[1 + chunk.tensor]);
+                noise.first = tensor->first + start;
+            }
+        }
+    }
+
+    // Whether an average or Lookahead has to do with this step.
+    __device__ bool is_surrounded() const {
+        const auto around = read_record<Around::Scalars<Real>>(row);
+        const Real nothing = real<Real>(0.0);
+        return around.average != nothing || around.slow_begins != nothing || around.slow_share != nothing;
+    }
 
     __device__ bool is_stateless() const { return MAY_BE_STATELESS && has_no_state; }
 
@@ -94,8 +126,9 @@ template <class Rule, class P, class G> struct OnePass {
     }
 
     // RUNS runs of N elements, the first at element `at`, each THREADS runs after the one before: every load comes
-    // before the arithmetic, every store after it.
-    template <bool SURROUNDED, int N, int RUNS> __device__ void update(uint32_t at) const {
+    // before the arithmetic, every store after it. Where the gradient is DRAWN, it is `sum`.
+    template <bool SURROUNDED, int N, int RUNS, bool DRAWN = false>
+    __device__ void update(uint32_t at, Pack<G, N> sum = {}) const {
         constexpr uint32_t STRIDE = N * THREADS;
         // Drawn first: then its registers are free before what is loaded takes any.
         float drawn[RUNS][N] = {};
@@ -114,12 +147,12 @@ template <class Rule, class P, class G> struct OnePass {
         #pragma unroll
         for (int r = 0; r < RUNS; r++) {
             p[r] = load<N>(parameter + at + r * STRIDE);
-            g[r] = load<N>(gradient + at + r * STRIDE);
+            g[r] = DRAWN ? sum : load<N>(gradient + at + r * STRIDE);
             #pragma unroll
             for (int k = 0; k < STATES<Rule>; k++) {
                 x[r][k] = is_stateless() ? Pack<Real, N>() : load<N>(state[k] + at + r * STRIDE);
             }
-            if constexpr (EXTRA<Rule> != Extra::NONE) {
+            if constexpr (EXTRA<Rule> != Extra::NONE && !DRAWN) {
                 if (extra != nullptr) {
                     more[r] = load<N>(extra + at + r * STRIDE);
                 }
@@ -140,7 +173,7 @@ template <class Rule, class P, class G> struct OnePass {
                 }
                 Real other = real<Real>(0.0);
                 if constexpr (EXTRA<Rule> != Extra::NONE) {
-                    if (extra != nullptr) {
+                    if (!DRAWN && extra != nullptr) {
                         other = widen(more[r].element[i]);
                         if constexpr (EXTRA<Rule> == Extra::SECOND) {
                             other = gradient_scale * other;
@@ -149,7 +182,7 @@ template <class Rule, class P, class G> struct OnePass {
                         other = noise.is_drawn ? Real(drawn[r][i]) : other;
                     }
                 }
-                const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, extra != nullptr);
+                const auto given = Gradient::make(gradient_scale * widen(g[r].element[i]), other, !DRAWN && extra != nullptr);
                 p[r].element[i] = narrow<P>(Rule::update(own, widen(p[r].element[i]), given, values));
                 #pragma unroll
                 for (int k = 0; k < STATES<Rule>; k++) {
@@ -173,6 +206,18 @@ template <class Rule, class P, class G> struct OnePass {
     }
 };
 
+// The block's chunk, empty where it is not stepped. The first block counts the optimizer's step.
+template <class Rule> __device__ Chunk chunk_of_block(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps) {
+    if (blockIdx.x == 0 && threadIdx.x == 0) {
+        steps[0] += 1;
+    }
+    Chunk chunk = chunks[blockIdx.x];
+    if (chunk.length > 0 && (tensors[chunk.tensor].flags & HAS_GRADIENT) == 0) {
+        chunk.length = 0;
+    }
+    return chunk;
+}
+
 template <class Rule, class P, class G>
 __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
                          const RealOf<P>* scalars) {
@@ -181,43 +226,15 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     constexpr uint32_t RUNS = IS_HEAVY<Rule> ? 1 : 2;
     constexpr uint32_t BATCH = RUNS * N * THREADS;
 
-    if (blockIdx.x == 0 && threadIdx.x == 0) {
-        steps[0] += 1;
-    }
-    const Chunk chunk = chunks[blockIdx.x];
+    const Chunk chunk = chunk_of_block<Rule>(chunks, tensors, steps);
     if (chunk.length == 0) {
         return;
     }
-    const TensorOf<Rule>& tensor = tensors[chunk.tensor];
-    if ((tensor.flags & HAS_GRADIENT) == 0) {
-        return;
-    }
     OnePass<Rule, P, G> pass;
-    pass.tensor = &tensor;
-    pass.start = chunk.start;
-    pass.has_no_state = (tensor.flags & IS_STATELESS) != 0;
-    const bool in_phase = (tensor.flags & IN_PHASE) != 0;
-    pass.parameter = reinterpret_cast<P*>(tensor.parameter) + chunk.start;
-    pass.gradient = reinterpret_cast<const G*>(tensor.gradient) + chunk.start;
-    pass.extra = tensor.extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor.extra) + chunk.start;
-    for (int k = 0; k < STATES<Rule>; k++) {
-        pass.state[k] = reinterpret_cast<Real*>(tensor.state[k]) + chunk.start;
-    }
-    pass.row = scalars + uint64_t(chunk.tensor) * SCALARS_ROW<Rule>;
-    const auto around = read_record<Around::Scalars<Real>>(pass.row);
-    pass.gradient_scale = around.gradient_scale;
-    pass.scalars = pass.read_scalars();
-    if constexpr (EXTRA<Rule> == Extra::NOISE) {
-        pass.noise.is_drawn = pass.extra == nullptr && takes_noise<Rule>(pass.scalars);
-        if (pass.noise.is_drawn) {
-            pass.noise.begin(groups + uint64_t(tensor.group) * GROUP_ROW<Rule>, tensor.id, steps[1 + chunk.tensor]);
-            pass.noise.first = tensor.first + chunk.start;
-        }
-    }
-
+    pass.begin(chunk, tensors, groups, steps, scalars);
+    const bool in_phase = (pass.tensor->flags & IN_PHASE) != 0;
     // A step that surrounds the rule has a loop of its own, so that the usual one pays nothing for it.
-    const Real nothing = real<Real>(0.0);
-    if (around.average != nothing || around.slow_begins != nothing || around.slow_share != nothing) {
+    if (pass.is_surrounded()) {
         for (uint32_t i = threadIdx.x; i < chunk.length; i += THREADS) {
             pass.template update<true, 1, 1>(i);
         }
@@ -246,5 +263,57 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     }
     for (uint32_t i = threadIdx.x; i < chunk.length - body; i += THREADS) {
         pass.template update<false, 1, 1>(i < head ? i : i + body);
+    }
+}
+
+// Blocks that a multiprocessor holds at least: ptxas is told how many registers it may take, or it takes more of them for what
+// draws than it needs.
+template <class Rule, class P>
+constexpr int BLOCKS_OF_DRAWN = 4 - (sizeof(RealOf<P>) == 8 ? 1 : 0) - (STATES<Rule> > 2 ? 1 : 0);
+
+// The gradient is a sum of noises, which nothing stores: a tile of it at a time is in shared memory.
+template <class Rule, class P>
+__device__ void one_pass_drawn(const Chunk* chunks, const TensorOf<Rule>* tensors, const double* groups, uint64_t* steps,
+                               const RealOf<P>* scalars, const Estimate<RealOf<P>>& estimate) {
+    using Real = RealOf<P>;
+    constexpr uint32_t N = IS_HEAVY<Rule> ? 1 : RUN<Real>;
+    extern __shared__ uint4 room[];
+    Real* const tile = reinterpret_cast<Real*>(room);
+
+    const Chunk chunk = chunk_of_block<Rule>(chunks, tensors, steps);
+    if (chunk.length == 0) {
+        return;
+    }
+    // Tiles begin with a counter of the noise, the first perhaps before the chunk.
+    const uint64_t first = tensors[chunk.tensor].first + chunk.start;
+    const uint32_t before = first % 4;
+    #pragma unroll 1
+    for (uint32_t begin = 0; begin < before + chunk.length; begin += TILE) {
+        draw(tile, first - before + begin, tensors[chunk.tensor].id, &estimate, begin == 0);
+        // Read for every tile anew: so nothing of it takes a register while another is drawn.
+        OnePass<Rule, P, Real> pass;
+        pass.begin(chunk, tensors, groups, steps, scalars);
+        const auto sums = [&](uint32_t at) { return tile + (at + before - begin); };
+
+        // Elements of the chunk that the tile has; those before the first whole run, and those of whole runs.
+        const uint32_t low = max(begin, before) - before, high = min(begin + TILE - before, chunk.length);
+        uint32_t head = high - low, body = 0;
+        if (N > 1 && !pass.is_surrounded() && (pass.tensor->flags & IN_PHASE) != 0) {
+            head = min(head, uint32_t(-(reinterpret_cast<uint64_t>(pass.parameter + low) / sizeof(P))) % N);
+            body = (high - low - head) / N * N;
+            #pragma unroll 1
+            for (uint32_t i = threadIdx.x * N; i < body; i += THREADS * N) {
+                Pack<Real, N> sum;
+                for (int k = 0; k < N; k++) {
+                    sum.element[k] = sums(low + head + i)[k];
+                }
+                pass.template update<false, N, 1, true>(low + head + i, sum);
+            }
+        }
+        #pragma unroll 1
+        for (uint32_t i = threadIdx.x; i < high - low - body; i += THREADS) {
+            const uint32_t at = low + (i < head ? i : i + body);
+            pass.template update<true, 1, 1, true>(at, {{*sums(at)}});
+        }
     }
 }

@@ -1,7 +1,7 @@
 // Before a step's updates, one thread a tensor: advances its counter and carry, and leaves the scalars its chunks read.
 #pragma once
 #include "core/chunk.cuh"
-#include "optim/around.cuh"
+#include "optim/library.cuh"
 
 // A row of numbers: those of what surrounds the rule, then the rule's.
 template <class Rule> constexpr int GROUP_ROW = FIELDS<Around::Hyper, double> + FIELDS<typename Rule::Hyper, double>;
@@ -9,18 +9,6 @@ template <class Rule> constexpr int CARRY_ROW = FIELDS<Around::Carry, double> + 
 template <class Rule>
 constexpr int SCALARS_ROW =
     FIELDS<Around::Scalars<double>, double> + FIELDS<typename Rule::template Scalars<double>, double>;
-
-// The part of what surrounds the rule, in step t of the tensor and `step` of the optimizer; returns the factor of the rate.
-template <class Real>
-__device__ double tick_around(const double* group, uint64_t t, uint64_t step, double* carry_row, Real* to) {
-    const auto hyper = read_record<Around::Hyper>(group);
-    const double lr_factor = Around::lr_factor(hyper, step);
-    auto carry = read_record<Around::Carry>(carry_row);
-    const auto scalars = Around::tick(hyper, t, carry);
-    write_record<double>(carry, carry_row);
-    write_record<double>(scalars, to);
-    return lr_factor;
-}
 
 // groups: a GROUP_ROW of settings a group.
 // steps: the optimizer's own counter, which the update advances, then one a tensor; a tensor without a gradient keeps its own.

@@ -17,6 +17,10 @@
 //! | | groups | as above | 8 | read |
 //! | | counters | as above | 8 | read; the first written |
 //! | | scalars | as above, after the tick | T | read |
+//! | `<rule>_drawn_<parameter>` | tables, groups, counters, scalars | as above, no row with a gradient's address | 8 | as above |
+//! | (1 block a chunk, 2048 `T` | terms | null, or t rows of 24 bytes, of 32 in f64: elements below 2^40 | 8 | read |
+//! | and 8320 bytes of shared | count, distribution, few | u32: t; u32: 0 to 2; 8 such rows, of which the first t count where | | |
+//! | memory) | | terms is null; one value together with terms | | |
 //! | `<method>_<parameter>_<gradient>` | chunk table | c rows of 16 bytes | 8 | read |
 //! | (1 block a chunk; | tensor table | n rows of 32 + 8·k·(3 + A) bytes for k copies | 8 | read |
 //! | where copies mix | copies | u32: k, 1 at least | | |

@@ -1,5 +1,6 @@
 //! The embedded PTX, loaded into a context at its first use.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use cudarc::driver::{CudaFunction, CudaModule};
@@ -17,10 +18,16 @@ pub(super) fn text(name: &str) -> &'static str {
     }
 }
 
+/// The text of a module. A file that has no head of its own goes on where the functions that it calls end.
+fn whole(name: &str) -> Cow<'static, str> {
+    let own = text(name);
+    if own.starts_with(".version") { own.into() } else { (text("library").to_owned() + own).into() }
+}
+
 /// The module of a rule, its layout compared with `expected`.
 pub(super) fn load(cuda: &Cuda, name: &'static str, expected: &[u32]) -> Result<Arc<CudaModule>> {
     cuda.module(name, || {
-        let module = cuda.stream().context().load_module(Ptx::from_src(text(name)));
+        let module = cuda.stream().context().load_module(Ptx::from_src(whole(name)));
         let module = cuda.explain(module, || format!("loading of the kernels of '{name}'"))?;
         let symbol = format!("{name}_layout");
         let layout = module.get_global(&symbol, cuda.stream());

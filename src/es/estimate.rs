@@ -53,6 +53,23 @@ pub struct Estimator<G: Element> {
     backend: Box<dyn SumsBackend<G, G>>,
 }
 
+/// A sum of noises `Σ aⱼ·εⱼ` that is drawn where it is used: what an [`Estimator`] writes and
+/// [`Optimizer::step_estimate`](crate::optim::Optimizer::step_estimate) steps by, without an array for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Estimate<'a> {
+    /// The distribution of the noise.
+    pub distribution: Distribution,
+    /// The terms, none for a sum of zeros.
+    pub terms: &'a [Term],
+}
+
+impl Estimate<'_> {
+    /// Errors: as [`Term::check`].
+    pub(crate) fn check(&self) -> Result<()> {
+        Term::check_all(self.terms)
+    }
+}
+
 impl<G: Element> Estimator<G> {
     /// A plan for these tensors, whose groups do not matter.
     ///

@@ -2,10 +2,12 @@
 //! never stored.
 //!
 //! A [`Term`] names a noise by seed, step and pair and says how much of it; [`Perturbation`] adds a few of them to all tensors of a
-//! model in one launch, [`Population`] adds others to every copy of one, and an [`Estimator`] sums them up as a gradient; [`LowRank`] does both with noises of low rank. A [`Log`] of
-//! the terms replays a run to the bit. [`Pairs`] makes terms of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS),
-//! [`UnrolledEs`] of those of unrolled computations (PES, NRES), and [`Shaping`] weights of the losses of members. A learned
-//! optimizer that they can train is [`SmallFcLopt`](crate::lopt::SmallFcLopt).
+//! model in one launch, [`Population`] adds others to every copy of one, and an [`Estimator`] sums them up as a gradient, which
+//! [`Optimizer::step_estimate`](crate::optim::Optimizer::step_estimate) draws where it steps, by any rule and without an array.
+//! [`LowRank`] perturbs and estimates with noises of low rank. A [`Log`] of the terms replays a run to the bit. [`Pairs`] makes terms
+//! of the losses of antithetic pairs (MeZO, OpenAI-ES, ARS), [`UnrolledEs`] of those of unrolled computations (PES, NRES), and
+//! [`Shaping`] weights of the losses of members. A learned optimizer that they can train is
+//! [`SmallFcLopt`](crate::lopt::SmallFcLopt).
 //!
 //! A [`Search`] has deviations of every element that adapt (SNES, PGPE, sep-CMA-ES), [`Xnes`] all covariances of a few coordinates;
 //! [`Guided`] noise is stretched along a few [`Directions`].
@@ -87,7 +89,7 @@ pub(crate) use adapt::Adapting;
 pub use adaptation::Adaptation;
 pub use directions::Directions;
 pub(crate) use directions::{DirectionsBackend, MOST as DIRECTIONS, check_directed};
-pub use estimate::Estimator;
+pub use estimate::{Estimate, Estimator};
 pub use guided::{Guided, GuidedGradient, GuidedMember};
 pub use lattice::{Lattice, LatticePerturbation, LatticeTerm, Vote};
 pub(crate) use lattice::{LatticeBackend, Outcome};

@@ -20,6 +20,25 @@ pub(super) fn arguments<P: Element, G: Element>(
     each(place, tensors, parameters, gradients)
 }
 
+/// Count, lengths and devices of the arguments of a step that are no gradients.
+pub(super) fn parameters<P: Element>(place: Place, tensors: &[Listed], parameters: &[ViewMut<'_, P>]) -> Result<()> {
+    count("parameters", parameters.len(), tensors.len())?;
+    let mut each = tensors.iter().zip(parameters).enumerate();
+    each.try_for_each(|(position, (tensor, parameter))| self::parameter(place, position, position, tensor, parameter))
+}
+
+/// Length and device of a parameter of a tensor, which is the one of that number.
+fn parameter<P: Element>(
+    place: Place,
+    position: usize,
+    number: usize,
+    tensor: &Listed,
+    parameter: &ViewMut<'_, P>,
+) -> Result<()> {
+    length(parameter.len(), tensor.length, || (format!("parameter {position}"), format!("tensor {number}")))?;
+    same_place(|| format!("parameter {position}"), parameter.place(), place)
+}
+
 /// Lengths and devices of parameters and gradients, which stand copy by copy, in it tensor by tensor.
 fn each<P: Element, G: Element>(
     place: Place,
@@ -29,8 +48,7 @@ fn each<P: Element, G: Element>(
 ) -> Result<()> {
     let listed = tensors.iter().enumerate().cycle();
     for (position, (((number, tensor), parameter), gradient)) in listed.zip(parameters).zip(gradients).enumerate() {
-        length(parameter.len(), tensor.length, || (format!("parameter {position}"), format!("tensor {number}")))?;
-        same_place(|| format!("parameter {position}"), parameter.place(), place)?;
+        self::parameter(place, position, number, tensor, parameter)?;
         read(place, "gradient", position, tensor, gradient)?;
     }
     Ok(())

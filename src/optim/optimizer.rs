@@ -11,6 +11,7 @@ use crate::cuda::optim::CudaBackend;
 use crate::device::Device;
 use crate::element::Element;
 use crate::error::{ErrorKind, Result};
+use crate::es::Estimate;
 use crate::memory::{View, ViewMut};
 use crate::rules::{Form, Pair, Rule};
 
@@ -201,6 +202,45 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
         }
         check::noise(&Form::of::<R>(), &self.list.tensors, gradients, extras)?;
         self.backend.step(parameters, gradients, extras)
+    }
+
+    /// Steps every tensor as [`step`](Self::step) does, by a gradient that is a sum of noises: evolution strategies and zeroth-order
+    /// methods, without an array for the gradient. Its elements are drawn in registers in the launch that steps them, which reads
+    /// and writes nothing but the parameters and the rule's states.
+    ///
+    /// The gradient is what an [`Estimator<P::Real>`](crate::es::Estimator) of these tensors writes, by their ids and first elements,
+    /// in the arithmetic type, not rounded to `G`: a step with that estimate as its gradient gives the same bits. A rule that takes a
+    /// second gradient is given none; one that takes noise draws it, as in [`step`](Self::step).
+    ///
+    /// ```
+    /// use gradus::es::{Distribution, Estimate, Pairs, Weighting};
+    /// use gradus::optim::{Optimizer, Tensor};
+    /// use gradus::rules::AdamW;
+    /// use gradus::{Buffer, Device};
+    ///
+    /// let device = Device::best();
+    /// let mut optimizer = Optimizer::<AdamW>::new(&device, AdamW::default())?;
+    /// optimizer.add(Tensor::new(1000))?;
+    /// let mut weights = Buffer::from_slice(&device, &[0.5_f32; 1000])?;
+    ///
+    /// let pairs = Pairs { sigma: 1e-3, seed: 7, step: 0, count: 2 };
+    /// let losses = [[0.3, 0.1], [0.2, 0.4]]; // of the members of each pair
+    /// let terms = pairs.terms(&losses, Weighting::Differences)?;
+    /// let estimate = Estimate { distribution: Distribution::Normal, terms: &terms };
+    /// optimizer.step_estimate(&mut [weights.view_mut()], estimate)?;
+    /// # assert!(weights.to_vec()?.iter().all(|w| (w - 0.5).abs() > 5e-4 && (w - 0.5).abs() < 2e-3));
+    /// # Ok::<(), gradus::Error>(())
+    /// ```
+    ///
+    /// Errors, before anything is touched: a count, a length, a device or an overlap as of [`step`](Self::step); a coefficient that is
+    /// not finite; a pair of 2²⁰ or more; a tensor whose id is 2³² or more or whose elements reach beyond 2⁴⁰; on CUDA, while the
+    /// stream is captured, more terms than 8 that are not those of the step before.
+    pub fn step_estimate(&mut self, parameters: &mut [ViewMut<'_, P>], estimate: Estimate<'_>) -> Result<()> {
+        let tensors = &self.list.tensors;
+        check::parameters(self.device.place(), tensors, parameters)?;
+        tensors.iter().try_for_each(check::has_noise)?;
+        estimate.check()?;
+        self.backend.step_estimate(parameters, estimate)
     }
 
     /// The average of a tensor's parameters that its group asks for, `[length]`. On CUDA the host waits for the device.

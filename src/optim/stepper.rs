@@ -7,6 +7,7 @@ use super::tensor::{Listed, Tensor};
 use crate::device::Device;
 use crate::element::Element;
 use crate::error::{Error, Result};
+use crate::es::Estimate;
 use crate::memory::{View, ViewMut};
 use crate::rules::{self, AnyRule, Pair, Rule};
 
@@ -29,6 +30,7 @@ pub trait Stepper<P: Element, G: Element>: Send {
         gradients: &[Option<View<'_, G>>],
         extras: &[Option<View<'_, G>>],
     ) -> Result<()>;
+    fn step_estimate(&mut self, parameters: &mut [ViewMut<'_, P>], estimate: Estimate<'_>) -> Result<()>;
     fn averages(&self, position: usize) -> Result<Vec<P::Real>>;
     fn set_lr(&mut self, lr: f64) -> Result<()>;
     fn set_group_lr(&mut self, position: usize, lr: f64) -> Result<()>;
@@ -73,6 +75,7 @@ where
         regroup(&mut self, position: usize, group: usize) -> Result<()>;
         step(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>]) -> Result<()>;
         step_with(&mut self, parameters: &mut [ViewMut<'_, P>], gradients: &[Option<View<'_, G>>], extras: &[Option<View<'_, G>>]) -> Result<()>;
+        step_estimate(&mut self, parameters: &mut [ViewMut<'_, P>], estimate: Estimate<'_>) -> Result<()>;
         set_lr(&mut self, lr: f64) -> Result<()>;
         set_group_lr(&mut self, position: usize, lr: f64) -> Result<()>;
         load_state(&mut self, state: &State) -> Result<()>;

@@ -70,6 +70,16 @@ impl Distribution {
         }
     }
 
+    /// What kernels call it that are given it as a number. Twins: `NORMAL` and others in `kernels/es/term.cuh`.
+    #[cfg(feature = "cuda")]
+    pub(crate) const fn number_of_kernel(self) -> u32 {
+        match self {
+            Self::Normal => 0,
+            Self::Rademacher | Self::Hadamard => 1,
+            Self::Uniform => 2,
+        }
+    }
+
     /// What the kernels find in counter word 1 of a term, in bits that no block of signs has.
     #[cfg(feature = "cuda")]
     pub(crate) const fn mark(self) -> u32 {

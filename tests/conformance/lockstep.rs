@@ -2,6 +2,7 @@
 //! the others, and `check` compares all there is.
 
 use gradus::element::{Element, Real};
+use gradus::es::Estimate;
 use gradus::optim::{Average, Group, Lookahead, Momentum, Schedule, State, Stepper, Tensor};
 use gradus::rules::{AnyRule, Extra};
 use gradus::{Device, Result};
@@ -11,6 +12,7 @@ use crate::common::data::{Numbers, element, seed};
 use crate::common::memory::Guarded;
 use crate::common::subjects::{Subject, every_setting, label};
 use crate::content::{Content, same};
+use crate::drawn::written;
 
 pub struct Lockstep<P: Stepped<G>, G: Element<Real = P::Real>> {
     subject: &'static Subject,
@@ -55,14 +57,19 @@ impl<P: Stepped<G>, G: Element<Real = P::Real>> Lockstep<P, G> {
 
     /// Adds a tensor of a size to a group; ids and offsets differ from tensor to tensor.
     pub fn add(&mut self, size: usize, group: usize) {
+        self.add_shard(size, 0, group);
+    }
+
+    /// The same with the place of the first element in the tensor.
+    pub fn add_shard(&mut self, size: usize, first: u64, group: usize) {
         let id = self.tensors.iter().map(|tensor| tensor.id).max().unwrap_or(40) + 3;
         let (offset, gradient_offset) = (id as usize * 5 % 17, id as usize * 7 % 17);
         let parameter = self.numbers.numbers(size);
-        let position = self.optimizer.add(Tensor::new(size).id(id).group(group)).unwrap();
+        let position = self.optimizer.add(Tensor::new(size).id(id).first(first).group(group)).unwrap();
         assert_eq!(position, self.tensors.len());
         self.tensors.push(Tracked {
             memory: Guarded::new(self.optimizer.device(), &parameter, offset),
-            expected: Content::new(self.subject, parameter).at(id, 0).in_group(&self.groups[group]),
+            expected: Content::new(self.subject, parameter).at(id, first).in_group(&self.groups[group]),
             gradient_offset,
             id,
             group,
@@ -161,6 +168,18 @@ impl<P: Stepped<G>, G: Element<Real = P::Real>> Lockstep<P, G> {
                     same(what, &placed.elements(), elements, &|| self.place(position, "a step"));
                 }
             }
+        }
+    }
+
+    /// One step by a gradient that is drawn.
+    pub fn step_estimate(&mut self, estimate: Estimate<'_>) {
+        let mut parameters: Vec<_> = self.tensors.iter_mut().map(|tensor| tensor.memory.view_mut()).collect();
+        self.optimizer.step_estimate(&mut parameters, estimate).unwrap();
+        self.steps += 1;
+        for tensor in &mut self.tensors {
+            let place = Tensor::new(tensor.memory.len()).id(tensor.id).first(tensor.expected.first);
+            let gradient = written::<P>(place, estimate);
+            tensor.expected.step(&self.groups[tensor.group], self.steps, &gradient, None);
         }
     }
 

@@ -13,6 +13,7 @@ mod changes;
 mod content;
 mod covering;
 mod descent;
+mod drawn;
 mod grids;
 mod lockstep;
 mod saved;
@@ -53,6 +54,8 @@ macro_rules! suite {
             tensors_move_between_groups: changes::Regrouped,
             settings_change_between_steps: changes::Settings,
             steps_go_down_the_gradient: descent::Descent,
+            a_gradient_that_is_drawn_gives_the_bits_of_one_that_is_written: drawn::Drawn,
+            a_gradient_is_drawn_alike_by_any_number_of_threads: drawn::DrawnByThreads,
             maximising_negates_the_gradients: changes::Maximized,
         }
 

@@ -1,7 +1,8 @@
 //! What is refused, with nothing written.
 
-use gradus::es::{Distribution, Perturbation, Term};
-use gradus::optim::Tensor;
+use gradus::es::{Distribution, Estimate, Perturbation, Term};
+use gradus::optim::{Optimizer, Tensor};
+use gradus::rules::AdamW;
 use gradus::{Buffer, Error};
 
 use crate::common::devices::devices;
@@ -61,6 +62,42 @@ fn arguments_that_do_not_fit_are_refused() {
         for buffer in [&memory, &four, &three, &other] {
             assert!(buffer.to_vec().unwrap().iter().all(|x| *x == 0.5), "something was written on {device}");
         }
+    }
+}
+
+#[test]
+fn steps_that_cannot_be_drawn_are_refused() {
+    for device in devices() {
+        let mut optimizer = Optimizer::<AdamW>::new(device, AdamW::default()).unwrap();
+        optimizer.add(Tensor::new(4).id(7)).unwrap();
+        let mut four = Buffer::from_slice(device, &[0.5_f32; 4]).unwrap();
+        let mut three = Buffer::from_slice(device, &[0.5_f32; 3]).unwrap();
+        let of = |terms| Estimate { distribution: Distribution::Normal, terms };
+
+        says(optimizer.step_estimate(&mut [], of(&[TERM])), "the number of parameters is 0 but that of tensors is 1");
+        let short = optimizer.step_estimate(&mut [three.view_mut()], of(&[TERM]));
+        says(short, "parameter 0 has 3 elements but tensor 0 has 4");
+        let wild = [TERM, Term { coefficient: f64::NAN, ..TERM }];
+        let wild = optimizer.step_estimate(&mut [four.view_mut()], of(&wild));
+        says(wild, "term 1: the coefficient NaN is not finite");
+        let far = [Term { pair: 1 << 20, ..TERM }];
+        says(
+            optimizer.step_estimate(&mut [four.view_mut()], of(&far)),
+            "pair 1048576 does not fit into the 20 bits that a noise address has for it",
+        );
+        optimizer.remove(0).unwrap();
+        optimizer.add(Tensor::new(4).id(1 << 32)).unwrap();
+        says(
+            optimizer.step_estimate(&mut [four.view_mut()], of(&[TERM])),
+            "tensor id 4294967296 does not fit into the 32 bits that a noise address has for it",
+        );
+        optimizer.remove(0).unwrap();
+        optimizer.add(Tensor::new(4).id(3).first((1 << 40) - 3)).unwrap();
+        says(
+            optimizer.step_estimate(&mut [four.view_mut()], of(&[TERM])),
+            "element 1099511627776 does not fit into the 40 bits that a noise address has for it",
+        );
+        assert_eq!((optimizer.steps().unwrap(), four.to_vec().unwrap()), (0, vec![0.5; 4]), "on {device}");
     }
 }
 

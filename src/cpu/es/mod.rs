@@ -16,3 +16,4 @@ pub(crate) use sample::CpuSample;
 pub(crate) use sep_cma::CpuSepCma;
 pub(crate) use shape::CpuShape;
 pub(crate) use sums::CpuSums;
+pub(super) use sums::DrawnSum;

@@ -9,7 +9,7 @@ use crate::cpu::address::{host, host_mut};
 use crate::device::Cpu;
 use crate::element::{Dtype, Element, Real};
 use crate::error::Result;
-use crate::es::{Adapting, Beside, Kind, Rounding, SumsBackend, Term, check_memory};
+use crate::es::{Adapting, Beside, Estimate, Kind, Rounding, SumsBackend, Term, check_memory};
 use crate::memory::{View, ViewMut};
 use crate::rng::{Address, BATCH, Distribution, Draws, Normals, Purpose, Rows, Signs, Uniforms, key, philox4x32};
 
@@ -164,6 +164,27 @@ impl<T: Real> Noise<T> {
     fn new(term: &Term, factor: Option<f64>, id: u64) -> Result<Self> {
         let (coefficient, factor) = (T::from_f64(term.coefficient), T::from_f64(factor.unwrap_or(0.0)));
         Ok(Self { key: key(term.seed), address: term.address(id)?, coefficient, factor })
+    }
+}
+
+/// A sum of noises in a tensor, which is drawn part by part where it is used.
+pub(in crate::cpu) struct DrawnSum<T> {
+    distribution: Distribution,
+    noises: Vec<Noise<T>>,
+}
+
+impl<T: Real> DrawnSum<T> {
+    /// Errors: as [`Term::address`].
+    pub(in crate::cpu) fn new(estimate: Estimate<'_>, id: u64) -> Result<Self> {
+        let noises = estimate.terms.iter().map(|term| Noise::new(term, None, id)).collect::<Result<_>>()?;
+        Ok(Self { distribution: estimate.distribution, noises })
+    }
+
+    /// Writes the sums of the elements from one on.
+    pub(in crate::cpu) fn write(&self, cpu: Cpu, element: u64, to: &mut [T]) {
+        let Self { distribution, noises } = self;
+        let sum: Sum<'_, T, T> = Sum { noises, dice: Dice(None), element, other: Other::Nothing, to };
+        sum.run(cpu, *distribution);
     }
 }
 

@@ -1,3 +1,4 @@
+mod drawn;
 mod ensemble;
 mod one_pass;
 mod step;

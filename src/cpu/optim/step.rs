@@ -1,13 +1,16 @@
-//! One step on the CPU: every tensor, and every few chunks of it, through rayon. Nothing is allocated.
+//! One step on the CPU: every tensor, and every few chunks of it, through rayon. Nothing is allocated, but for what is drawn.
 
 use rayon::prelude::*;
 
+use super::drawn::Drawn;
 use super::one_pass::{MAX_ARRAYS, Noise, OnePass, Scalars, update};
 use crate::backend::{Backend, Bound, CHUNK, Settings, Slot, TensorState, check_memory};
 use crate::cpu::address::{bounds, host, host_mut};
+use crate::cpu::es::DrawnSum;
 use crate::device::Cpu;
 use crate::element::{Element, Real};
 use crate::error::Result;
+use crate::es::Estimate;
 use crate::memory::{View, ViewMut, zeros};
 use crate::rng::{Address, Purpose, key};
 use crate::rules::{Extra, Form, MAX_STATES, Pair, Record, Rule};
@@ -18,6 +21,8 @@ pub(crate) struct CpuBackend<P: Element, G: Element> {
     cpu: Cpu,
     rule: Form,
     update: Update<P, G>,
+    /// The update by a gradient that is drawn, which nothing rounds.
+    update_drawn: Update<P, P::Real>,
     steps: u64,
     groups: Vec<Settings>,
     tensors: Vec<Tensor<P::Real>>,
@@ -26,7 +31,7 @@ pub(crate) struct CpuBackend<P: Element, G: Element> {
 }
 
 /// Updates chunks: the part of a step that is compiled for each rule.
-type Update<P, G> = fn(Cpu, OnePass<'_, P, G>);
+pub(super) type Update<P, G> = fn(Cpu, OnePass<'_, P, G>);
 
 struct Tensor<T: Real> {
     slot: Slot,
@@ -40,8 +45,69 @@ struct Tensor<T: Real> {
 impl<P: Element, G: Element<Real = P::Real>> CpuBackend<P, G> {
     pub(crate) fn new<R: Rule>(cpu: Cpu) -> Self {
         let (groups, tensors, bound) = (Vec::new(), Vec::new(), Vec::new());
-        Self { cpu, rule: Form::of::<R>(), update: update::<R, P, G>, steps: 0, groups, tensors, bound }
+        let (update, update_drawn) = (update::<R, P, G>, update::<R, P, P::Real>);
+        Self { cpu, rule: Form::of::<R>(), update, update_drawn, steps: 0, groups, tensors, bound }
     }
+
+    /// Looks for arguments that may not be used together, unless they are those of the last step.
+    fn check(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        gradients: &[Option<View<'_, G>>],
+        extras: &[Option<View<'_, G>>],
+    ) -> Result<()> {
+        if !bounds(parameters, gradients, extras).eq(self.bound.iter().copied()) {
+            let bound: Vec<Bound> = bounds(parameters, gradients, extras).collect();
+            let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
+            check_memory::<P, G>(&slots, &bound)?;
+            self.bound = bound;
+        }
+        Ok(())
+    }
+
+    /// Ticks the tensors that are given a gradient and runs their updates, in parallel where there is much to do: an element is so
+    /// much `work` as a few of another step.
+    fn each<'a, Q: Element<Real = P::Real> + 'a>(
+        &mut self,
+        parameters: &mut [ViewMut<'_, P>],
+        work: usize,
+        given: impl Fn(usize) -> Option<Given<'a, Q>> + Sync,
+        run: impl Fn(usize, OnePass<'_, P, Q>) + Sync,
+    ) {
+        self.steps = self.steps.wrapping_add(1);
+        let (step, groups, rule) = (self.steps, &self.groups, &self.rule);
+        let one = |position: usize, tensor: &mut Tensor<P::Real>, parameter: &mut ViewMut<'_, P>| {
+            let Some(Given { gradient, extra }) = given(position) else { return };
+            let group = &groups[tensor.slot.group];
+            let scalars = tick(rule, tensor, group, step);
+            let draws = extra.is_none() && rule.takes_noise(&scalars.rule);
+            let noise = if draws { tensor.noise(rule.extra, &group.around) } else { None };
+            let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
+            let pass = OnePass {
+                scalars: &scalars,
+                parameter: host_mut(parameter),
+                gradient,
+                extra,
+                noise,
+                arrays: std::array::from_fn(|_| arrays.next().unwrap_or_default()),
+            };
+            run(position, pass);
+        };
+        let elements: u64 = self.tensors.iter().map(|tensor| tensor.slot.length).sum();
+        if elements.saturating_mul(work as u64) <= CHUNKS_OF_A_TASK as u64 * CHUNK {
+            let arguments = self.tensors.iter_mut().zip(parameters).enumerate();
+            arguments.for_each(|(position, (tensor, parameter))| one(position, tensor, parameter));
+        } else {
+            let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut()).into_par_iter().enumerate();
+            arguments.for_each(|(position, (tensor, parameter))| one(position, tensor, parameter));
+        }
+    }
+}
+
+/// What a tensor is stepped by.
+struct Given<'a, Q> {
+    gradient: &'a [Q],
+    extra: Option<&'a [Q]>,
 }
 
 impl<T: Real> Tensor<T> {
@@ -117,46 +183,29 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CpuBackend<P, G> 
         gradients: &[Option<View<'_, G>>],
         extras: &[Option<View<'_, G>>],
     ) -> Result<()> {
-        let extra = |position: usize| extras.get(position).and_then(Option::as_ref).map(host);
-        if !bounds(parameters, gradients, extras).eq(self.bound.iter().copied()) {
-            let bound: Vec<Bound> = bounds(parameters, gradients, extras).collect();
-            let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
-            check_memory::<P, G>(&slots, &bound)?;
-            self.bound = bound;
-        }
-
-        self.steps = self.steps.wrapping_add(1);
-        let (cpu, step, groups, rule, update) = (self.cpu, self.steps, &self.groups, &self.rule, self.update);
-        let one = |position: usize,
-                   tensor: &mut Tensor<P::Real>,
-                   parameter: &mut ViewMut<'_, P>,
-                   gradient: &Option<View<'_, G>>| {
-            let Some(gradient) = gradient else { return };
-            let group = &groups[tensor.slot.group];
-            let scalars = tick(rule, tensor, group, step);
-            let draws = extra(position).is_none() && rule.takes_noise(&scalars.rule);
-            let noise = if draws { tensor.noise(rule.extra, &group.around) } else { None };
-            let mut arrays = tensor.arrays.iter_mut().map(Vec::as_mut_slice);
-            let pass = OnePass {
-                scalars: &scalars,
-                parameter: host_mut(parameter),
-                gradient: host(gradient),
-                extra: extra(position),
-                noise,
-                arrays: std::array::from_fn(|_| arrays.next().unwrap_or_default()),
-            };
-            pass.run(cpu, update);
+        self.check(parameters, gradients, extras)?;
+        let given = |position: usize| {
+            let gradient = host(gradients[position].as_ref()?);
+            Some(Given { gradient, extra: extras.get(position).and_then(Option::as_ref).map(host) })
         };
-        let elements: u64 = self.tensors.iter().map(|tensor| tensor.slot.length).sum();
-        if elements <= CHUNKS_OF_A_TASK as u64 * CHUNK {
-            let arguments = self.tensors.iter_mut().zip(parameters).zip(gradients).enumerate();
-            arguments
-                .for_each(|(position, ((tensor, parameter), gradient))| one(position, tensor, parameter, gradient));
-        } else {
-            let arguments = (self.tensors.par_iter_mut(), parameters.par_iter_mut(), gradients.par_iter());
-            let arguments = arguments.into_par_iter().enumerate();
-            arguments.for_each(|(position, (tensor, parameter, gradient))| one(position, tensor, parameter, gradient));
-        }
+        let (cpu, update) = (self.cpu, self.update);
+        self.each(parameters, 1, given, |_, pass| pass.run(cpu, update));
+        Ok(())
+    }
+
+    fn step_estimate(&mut self, parameters: &mut [ViewMut<'_, P>], estimate: Estimate<'_>) -> Result<()> {
+        let gradients: Vec<Option<View<'_, G>>> = parameters.iter().map(|_| None).collect();
+        self.check(parameters, &gradients, &[])?;
+        let sums = self.tensors.iter().map(|Tensor { slot, .. }| DrawnSum::new(estimate, slot.id));
+        let sums = sums.collect::<Result<Vec<_>>>()?;
+        let firsts: Vec<u64> = self.tensors.iter().map(|tensor| tensor.slot.first).collect();
+        let (cpu, update) = (self.cpu, self.update_drawn);
+        self.each(
+            parameters,
+            estimate.terms.len().max(1),
+            |_| Some(Given { gradient: &[], extra: None }),
+            |position, pass| Drawn { pass, sum: &sums[position], element: firsts[position] }.run(cpu, update),
+        );
         Ok(())
     }
 
@@ -211,7 +260,7 @@ fn tick<T: Real>(rule: &Form, tensor: &mut Tensor<T>, group: &Settings, step: u6
 }
 
 /// Chunks that one task takes: enough to outweigh the making of a task, and of fewer the way to other threads.
-const CHUNKS_OF_A_TASK: usize = 4;
+pub(super) const CHUNKS_OF_A_TASK: usize = 4;
 
 impl<P: Element, G: Element<Real = P::Real>> OnePass<'_, P, G> {
     /// Updates the chunks, in parallel where there are many.

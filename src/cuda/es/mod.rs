@@ -17,4 +17,4 @@ pub(crate) use sample::CudaSample;
 pub(crate) use sep_cma::CudaSepCma;
 pub(crate) use shape::CudaShape;
 pub(crate) use sums::CudaSums;
-pub(super) use terms::FEW;
+pub(super) use terms::{FEW, Few, Terms, term_words};

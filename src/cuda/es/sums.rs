@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 use cudarc::driver::{PushKernelArg, SyncOnDrop};
 
 use super::tables::Tables;
-use super::terms::{FEW, Few, TERM, Terms, noise_words};
+use super::terms::{FEW, Few, Terms, term_words};
 use crate::backend::{CHUNK, Slot};
 use crate::cuda::address::{read, written};
 use crate::cuda::modules::Kernel;
@@ -83,24 +83,6 @@ impl<P: Element<Real = Q::Real>, Q: Element> CudaSums<P, Q> {
         Ok(Self { cuda, distribution, usual, other, slots, tables: None, terms: Terms::default(), types: PhantomData })
     }
 
-    /// The terms' words: those of the noise, and the bits of the coefficient and of the square's, which share a word if both have
-    /// 32.
-    fn words(&self, terms: &[Term], factors: &[f64]) -> Result<Vec<u64>> {
-        let mut words = Vec::with_capacity(TERM * terms.len().max(FEW));
-        for (position, term) in terms.iter().enumerate() {
-            words.extend(noise_words(term, self.distribution)?);
-            let numbers = [term.coefficient, factors.get(position).copied().unwrap_or(0.0)];
-            match Q::Real::DTYPE {
-                Dtype::F64 => words.extend(numbers.map(f64::to_bits)),
-                _ => {
-                    let [low, high] = numbers.map(|number| u64::from((number as f32).to_bits()));
-                    words.push(low | high << 32);
-                }
-            }
-        }
-        Ok(words)
-    }
-
     /// Brings the tables up to date and launches. The views behind `bound` are borrowed until then.
     fn launch(&mut self, call: Call, bound: Vec<[u64; 2]>, kind: Kind) -> Result<()> {
         let cuda = &self.cuda;
@@ -154,7 +136,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
     ) -> Result<()> {
         let cuda = self.cuda.clone();
         let (kind, adapting) = (beside.kind(), beside.adapting());
-        let words = self.words(terms, beside.factors())?;
+        let words = term_words::<Q::Real>(terms, beside.factors(), self.distribution)?;
         let (few, many) = self.terms.bind(&cuda, words, terms.len())?;
         let mut guards: Vec<SyncOnDrop<'_>> = Vec::new();
         let others: Vec<u64> = match &mut beside {
@@ -181,7 +163,7 @@ impl<P: Element<Real = Q::Real>, Q: Element> SumsBackend<P, Q> for CudaSums<P, Q
         to: &mut [ViewMut<'_, Q>],
     ) -> Result<()> {
         let cuda = self.cuda.clone();
-        let words = self.words(&members.concat(), &[])?;
+        let words = term_words::<Q::Real>(&members.concat(), &[], self.distribution)?;
         let mut firsts = vec![0];
         for terms in members {
             firsts.push(firsts[firsts.len() - 1] + terms.len() as u32);

@@ -5,6 +5,7 @@ use cudarc::driver::DeviceRepr;
 use crate::cuda::address::own;
 use crate::cuda::transfer::{Table, not_capturing};
 use crate::device::Cuda;
+use crate::element::{Dtype, Real};
 use crate::error::Result;
 use crate::es::{Distribution, Term};
 
@@ -16,7 +17,7 @@ pub(super) const TERM: usize = 4;
 /// Terms as a parameter of a kernel, which takes [`FEW`] of its arithmetic type: the others are behind what it reads.
 #[derive(Clone, Copy)]
 #[repr(transparent)]
-pub(super) struct Few([u64; FEW * TERM]);
+pub(in crate::cuda) struct Few([u64; FEW * TERM]);
 
 impl Few {
     /// Where the terms are in memory.
@@ -28,11 +29,11 @@ unsafe impl DeviceRepr for Few {}
 
 /// The terms of the last call that had many, on the device.
 #[derive(Default)]
-pub(super) struct Terms(Option<Table>);
+pub(in crate::cuda) struct Terms(Option<Table>);
 
 impl Terms {
     /// The words of so many terms as those that travel with the launch, or else as the address where they lie.
-    pub(super) fn bind(&mut self, cuda: &Cuda, words: Vec<u64>, count: usize) -> Result<(Few, u64)> {
+    pub(in crate::cuda) fn bind(&mut self, cuda: &Cuda, words: Vec<u64>, count: usize) -> Result<(Few, u64)> {
         if count <= FEW {
             return Ok((Few(std::array::from_fn(|k| words.get(k).copied().unwrap_or(0))), 0));
         }
@@ -59,6 +60,27 @@ impl Terms {
         table.hold(cuda, words, "the terms have changed")?;
         Ok(own(cuda, &table.memory))
     }
+}
+
+/// The words of terms: those of the noise, and the bits of the coefficient and of the square's, which share a word if both have 32.
+pub(in crate::cuda) fn term_words<T: Real>(
+    terms: &[Term],
+    factors: &[f64],
+    distribution: Distribution,
+) -> Result<Vec<u64>> {
+    let mut words = Vec::with_capacity(TERM * terms.len().max(FEW));
+    for (position, term) in terms.iter().enumerate() {
+        words.extend(noise_words(term, distribution)?);
+        let numbers = [term.coefficient, factors.get(position).copied().unwrap_or(0.0)];
+        match T::DTYPE {
+            Dtype::F64 => words.extend(numbers.map(f64::to_bits)),
+            _ => {
+                let [low, high] = numbers.map(|number| u64::from((number as f32).to_bits()));
+                words.push(low | high << 32);
+            }
+        }
+    }
+    Ok(words)
 }
 
 /// The seed of a term's noise, and words 1 and 3 of its counter of element 0, with the mark of the distribution.

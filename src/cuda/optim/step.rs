@@ -2,18 +2,20 @@
 
 use std::marker::PhantomData;
 
-use cudarc::driver::{CudaFunction, CudaSlice, PushKernelArg};
+use cudarc::driver::{CudaFunction, CudaSlice, DeviceRepr, LaunchConfig, PushKernelArg};
 
 use super::arrays::{Counters, States};
-use super::tables::{Kept, chunk_rows, layout, row};
+use super::tables::{Kept, chunk_rows, layout, row, shared_bytes};
 use crate::backend::{Backend, Bound, Settings, Slot, TensorState, carried, check_memory};
 use crate::cuda::address::bounds;
 use crate::cuda::chunks::{count_chunks, phase};
+use crate::cuda::es::{Few, Terms, term_words};
 use crate::cuda::transfer::{download, not_capturing, upload, uploaded, zeros};
 use crate::cuda::{THREADS, blocks_of_threads, launch_of, modules};
 use crate::device::Cuda;
 use crate::element::{Element, Real};
 use crate::error::Result;
+use crate::es::Estimate;
 use crate::memory::{View, ViewMut};
 use crate::rules::{Form, Pair, Record};
 use crate::step;
@@ -24,6 +26,9 @@ pub(crate) struct CudaBackend<P: Element, G: Element> {
     rule: Form,
     tick: CudaFunction,
     update: CudaFunction,
+    /// The update by a gradient that is drawn.
+    drawn: CudaFunction,
+    terms: Terms,
     tensors: Vec<Tensor<P::Real>>,
     counters: Counters<P::Real>,
     settings: Vec<Settings>,
@@ -47,6 +52,8 @@ struct Tensor<T: Real> {
 /// The tables of the last step. They hold until an address, a tensor or a group membership changes.
 struct Tables {
     bound: Vec<Bound>,
+    /// Whether the gradients are drawn.
+    is_drawn: bool,
     tensors: CudaSlice<u64>,
     chunks: CudaSlice<u64>,
     chunk_count: usize,
@@ -65,6 +72,24 @@ pub(super) fn update_name<P: Element, G: Element>(rule: &Form) -> String {
     format!("{}_{}_{}", rule.name, P::DTYPE, G::DTYPE)
 }
 
+/// The name of the kernel that updates parameters of a rule by a gradient that is drawn.
+pub(super) fn drawn_name<P: Element>(rule: &Form) -> String {
+    format!("{}_drawn_{}", rule.name, P::DTYPE)
+}
+
+/// A gradient that kernels draw: `Estimate` in `kernels/es/term.cuh`.
+#[derive(Clone, Copy)]
+#[repr(C)]
+struct Drawn {
+    terms: u64,
+    count: u32,
+    distribution: u32,
+    few: Few,
+}
+
+// SAFETY: words that are copied as they are.
+unsafe impl DeviceRepr for Drawn {}
+
 impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
     pub(crate) fn new(cuda: &Cuda, rule: Form) -> Result<Self> {
         let module = modules::load(cuda, rule.name, &layout(&rule))?;
@@ -74,6 +99,8 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
             rule,
             tick: modules::function(cuda, &module, &tick_name::<P::Real>(&rule))?,
             update: modules::function(cuda, &module, &update_name::<P, G>(&rule))?,
+            drawn: modules::function(cuda, &module, &drawn_name::<P>(&rule))?,
+            terms: Terms::default(),
             tensors: Vec::new(),
             counters: Counters::new(cuda, 1, carried(&rule).count(), scalars)?,
             settings: Vec::new(),
@@ -89,8 +116,9 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
     }
 
     /// Brings the tables up to date with the addresses of a step.
-    fn bind(&mut self, bound: Vec<Bound>) -> Result<()> {
-        if !self.stale && self.tables.as_ref().is_some_and(|tables| tables.bound == bound) {
+    fn bind(&mut self, bound: Vec<Bound>, is_drawn: bool) -> Result<()> {
+        let stands = |tables: &Tables| tables.bound == bound && tables.is_drawn == is_drawn;
+        if !self.stale && self.tables.as_ref().is_some_and(stands) {
             return Ok(());
         }
         let slots: Vec<Slot> = self.tensors.iter().map(|tensor| tensor.slot).collect();
@@ -104,17 +132,18 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
             let phase = phase::<P>(bound.parameter);
             let settings = &self.settings[tensor.slot.group];
             let kept = tensor.fit(&self.cuda, states, settings, phase)?;
-            tensors.extend(row::<P, G>(&tensor.slot, bound, &kept, states));
-            chunks.extend(chunk_rows::<P>(position, &tensor.slot, bound).flatten());
+            tensors.extend(row::<P, G>(&tensor.slot, bound, &kept, states, is_drawn));
+            chunks.extend(chunk_rows::<P>(position, &tensor.slot, bound, is_drawn).flatten());
         }
         let chunk_count = count_chunks(&mut chunks);
         let (tensors, chunks) = (uploaded(&self.cuda, &tensors)?, uploaded(&self.cuda, &chunks)?);
-        self.tables = Some(Tables { bound, tensors, chunks, chunk_count });
+        self.tables = Some(Tables { bound, is_drawn, tensors, chunks, chunk_count });
         self.stale = false;
         Ok(())
     }
 
-    fn launch(&mut self) -> Result<()> {
+    /// Ticks and updates, by what is drawn where the tables say so.
+    fn launch(&mut self, drawn: Option<Drawn>) -> Result<()> {
         let Some(tables) = &self.tables else { return Ok(()) };
         let cuda = &self.cuda;
         let tensor_count = self.tensors.len() as u64;
@@ -130,15 +159,23 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> CudaBackend<P, G> {
         cuda.explain(launched.map(drop), || launch_of(&tick_name::<P::Real>(&self.rule), blocks))?;
 
         let blocks = tables.chunk_count as u32;
-        let mut update = cuda.stream().launch_builder(&self.update);
+        let (function, shared_mem_bytes) = match drawn {
+            None => (&self.update, 0),
+            Some(_) => (&self.drawn, shared_bytes::<P::Real>()),
+        };
+        let mut update = cuda.stream().launch_builder(function);
         update.arg(&tables.chunks).arg(&tables.tensors).arg(&self.groups);
         update.arg(&mut self.counters.steps).arg(&self.counters.scalars);
-        // SAFETY: the contract of `<rule>_<parameter>_<gradient>` in src/cuda/mod.rs. The step's arguments were
+        if let Some(drawn) = &drawn {
+            update.arg(drawn);
+        }
+        // SAFETY: the contracts of `<rule>_<parameter>_<gradient>` and `<rule>_drawn_<parameter>` in src/cuda/mod.rs. The step's arguments were
         // checked for length and device, `check_memory` for overlap and alignment, and their views are borrowed
         // until the launch is enqueued; `States` are of the tensor's length; `chunks` cuts disjoint ranges; the
-        // tick before it on the same stream wrote the scalars.
-        let launched = unsafe { update.launch(blocks_of_threads(blocks)) };
-        cuda.explain(launched.map(drop), || launch_of(&update_name::<P, G>(&self.rule), blocks))
+        // tick before it on the same stream wrote the scalars; as many terms as there are were bound.
+        let launched = unsafe { update.launch(LaunchConfig { shared_mem_bytes, ..blocks_of_threads(blocks) }) };
+        let name = || if drawn.is_none() { update_name::<P, G>(&self.rule) } else { drawn_name::<P>(&self.rule) };
+        cuda.explain(launched.map(drop), || launch_of(&name(), blocks))
     }
 
     /// Drops the arrays of a tensor that settings do not ask for, with what is carried for them. The tables become stale
@@ -240,8 +277,21 @@ impl<P: Pair<G>, G: Element<Real = P::Real>> Backend<P, G> for CudaBackend<P, G>
         let cuda = self.cuda.clone();
         let mut guards = Vec::new();
         let bound = bounds(&cuda, parameters, gradients, extras, &mut guards);
-        self.bind(bound)?;
-        self.launch()
+        self.bind(bound, false)?;
+        self.launch(None)
+    }
+
+    fn step_estimate(&mut self, parameters: &mut [ViewMut<'_, P>], estimate: Estimate<'_>) -> Result<()> {
+        let cuda = self.cuda.clone();
+        let Estimate { distribution, terms } = estimate;
+        let words = term_words::<P::Real>(terms, &[], distribution)?;
+        let (few, many) = self.terms.bind(&cuda, words, terms.len())?;
+        let gradients: Vec<Option<View<'_, G>>> = parameters.iter().map(|_| None).collect();
+        let mut guards = Vec::new();
+        let bound = bounds(&cuda, parameters, &gradients, &[], &mut guards);
+        self.bind(bound, true)?;
+        let (count, distribution) = (terms.len() as u32, distribution.number_of_kernel());
+        self.launch(Some(Drawn { terms: many, count, distribution, few }))
     }
 
     fn steps(&self) -> Result<u64> {

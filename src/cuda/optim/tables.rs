@@ -20,12 +20,22 @@ const fn row_words(states: usize) -> usize {
     7 + step::ARRAYS.len() + if states == 0 { 1 } else { states }
 }
 
+/// Elements of a gradient that a block draws at a time, to shared memory.
+const TILE: usize = 2048;
+/// Bytes of shared memory behind them.
+const ROOM: usize = 8320;
+
+/// Bytes of shared memory of a block that draws its gradient.
+pub(super) const fn shared_bytes<T: Real>() -> u32 {
+    (TILE * size_of::<T>() + ROOM) as u32
+}
+
 /// Words of a module's layout.
-pub(super) const LAYOUT: usize = 10;
+pub(super) const LAYOUT: usize = 12;
 
 /// What a rule's module must say of itself: chunk, threads, sizes of both tables' rows in bytes, the numbers of settings,
 /// carried scalars and scalars with those around the rule, the number of state arrays, the momentum's position counted
-/// from 1, and what the rule reads beside the gradient.
+/// from 1, what the rule reads beside the gradient, and the elements and the bytes behind them of a gradient that is drawn.
 pub(super) fn layout(rule: &Form) -> [u32; LAYOUT] {
     let states = rule.states.len();
     [
@@ -39,6 +49,8 @@ pub(super) fn layout(rule: &Form) -> [u32; LAYOUT] {
         states,
         rule.momentum.map_or(0, |position| position + 1),
         rule.extra as usize,
+        TILE,
+        ROOM,
     ]
     .map(|size| size as u32)
 }
@@ -51,16 +63,23 @@ pub(super) struct Kept {
     pub(super) states: Option<Vec<u64>>,
 }
 
-/// A tensor's row of the tensor table, for a rule of `states` state arrays.
-pub(super) fn row<P: Element, G: Element>(slot: &Slot, bound: &Bound, kept: &Kept, states: usize) -> Vec<u64> {
+/// A tensor's row of the tensor table, for a rule of `states` state arrays; it is stepped if it has a gradient, or if that is drawn.
+pub(super) fn row<P: Element, G: Element>(
+    slot: &Slot,
+    bound: &Bound,
+    kept: &Kept,
+    states: usize,
+    is_drawn: bool,
+) -> Vec<u64> {
     let run = 16 / size_of::<P::Real>() as u64;
     let in_phase = |of: u64| of % run == phase::<P>(bound.parameter) % run;
     let reals = kept.around.iter().flatten().chain(kept.states.iter().flatten());
     let shared = [bound.gradient, bound.extra].into_iter().flatten().all(|address| in_phase(phase::<G>(address)))
         && reals.into_iter().all(|&address| in_phase(phase::<P::Real>(address)));
     let flag = |holds: bool, flag: u64| if holds { flag } else { 0 };
-    let flags = flag(bound.gradient.is_some(), HAS_GRADIENT)
-        | flag(bound.gradient.is_some() && shared, IN_PHASE)
+    let has_gradient = is_drawn || bound.gradient.is_some();
+    let flags = flag(has_gradient, HAS_GRADIENT)
+        | flag(has_gradient && shared, IN_PHASE)
         | flag(kept.states.is_none(), IS_STATELESS);
     let mut row = Vec::with_capacity(row_words(states));
     row.extend([bound.parameter, bound.gradient.unwrap_or(0), bound.extra.unwrap_or(0)]);
@@ -72,8 +91,14 @@ pub(super) fn row<P: Element, G: Element>(slot: &Slot, bound: &Bound, kept: &Kep
 }
 
 /// The rows of a tensor in the chunk table: none where it has no gradient.
-pub(super) fn chunk_rows<P: Element>(tensor: usize, slot: &Slot, bound: &Bound) -> impl Iterator<Item = [u64; 2]> {
-    chunks_of::<P>(tensor, if bound.gradient.is_some() { slot.length } else { 0 }, bound.parameter)
+pub(super) fn chunk_rows<P: Element>(
+    tensor: usize,
+    slot: &Slot,
+    bound: &Bound,
+    is_drawn: bool,
+) -> impl Iterator<Item = [u64; 2]> {
+    let has_gradient = is_drawn || bound.gradient.is_some();
+    chunks_of::<P>(tensor, if has_gradient { slot.length } else { 0 }, bound.parameter)
 }
 
 /// Elements of one allocation for the state arrays of a tensor, each in the parameter's phase modulo [`CHUNK_PHASE`].
@@ -113,7 +138,7 @@ mod tests {
     fn a_row_names_arrays_group_and_flags() {
         let bound = Bound { parameter: 0x1008, gradient: Some(0x2018), extra: None };
         let kept = || Kept { around: [None; 3], states: Some(vec![0x3000 + 4 * 4, 0x4000 + 4 * 8]) };
-        let row = |bound: Bound, kept: Kept| row::<bf16, bf16>(&SLOT, &bound, &kept, 2);
+        let row = |bound: Bound, kept: Kept| row::<bf16, bf16>(&SLOT, &bound, &kept, 2, false);
         let usual = row(bound, kept());
         assert_eq!(usual, [0x1008, 0x2018, 0, 3 * CHUNK, 7, 9, 2 | 3 << 32, 0, 0, 0, 0x3010, 0x4020]);
         assert_eq!(usual.len(), row_words(2));
@@ -121,6 +146,8 @@ mod tests {
         assert_eq!(out_of_phase[6], 2 | 1 << 32);
         let missing = row(Bound { gradient: None, ..bound }, kept());
         assert_eq!((missing[1], missing[6]), (0, 2));
+        let drawn = super::row::<bf16, bf16>(&SLOT, &Bound { gradient: None, ..bound }, &kept(), 2, true);
+        assert_eq!((drawn[1], drawn[6]), (0, 2 | 3 << 32));
         let surrounded =
             row(Bound { extra: Some(0x5018), ..bound }, Kept { around: [Some(0x6010), None, None], ..kept() });
         assert_eq!((surrounded[2], surrounded[6], surrounded[7]), (0x5018, 2 | 3 << 32, 0x6010));
@@ -133,12 +160,14 @@ mod tests {
     #[test]
     fn chunks_begin_at_multiples_of_16_elements_of_memory() {
         let bound = Bound { parameter: 0x1008, gradient: Some(0x2018), extra: None };
-        let rows: Vec<_> = chunk_rows::<bf16>(5, &SLOT, &bound).collect();
+        let rows: Vec<_> = chunk_rows::<bf16>(5, &SLOT, &bound, false).collect();
         let lengths: Vec<u64> = rows.iter().map(|row| row[0] >> 32).collect();
         assert_eq!(lengths, [CHUNK - 4, CHUNK, CHUNK, 4]);
         assert!(rows.iter().all(|row| row[0] & 0xffff_ffff == 5));
         assert!(rows[1..].iter().all(|row| (0x1008 / 2 + row[1]) % 16 == 0));
-        assert_eq!(chunk_rows::<bf16>(5, &SLOT, &Bound { gradient: None, ..bound }).count(), 0);
+        let missing = Bound { gradient: None, ..bound };
+        assert_eq!(chunk_rows::<bf16>(5, &SLOT, &missing, false).count(), 0);
+        assert_eq!(chunk_rows::<bf16>(5, &SLOT, &missing, true).count(), 4);
     }
 
     #[test]
@@ -163,7 +192,7 @@ mod tests {
     /// Every rule's embedded PTX has the tables' layout and a kernel of every pair.
     mod the_embedded_kernels_of {
         use super::*;
-        use crate::cuda::optim::step::{tick_name, update_name};
+        use crate::cuda::optim::step::{drawn_name, tick_name, update_name};
 
         crate::for_each_rule!(embedded_kernels);
 
@@ -171,7 +200,7 @@ mod tests {
             ($(($parameter:ident, $gradient:ident),)*) => {
                 fn update_names(rule: &Form) -> Vec<String> {
                     use half::{bf16, f16};
-                    vec![$(update_name::<$parameter, $gradient>(rule)),*]
+                    vec![$(update_name::<$parameter, $gradient>(rule), drawn_name::<$parameter>(rule)),*]
                 }
             };
         }

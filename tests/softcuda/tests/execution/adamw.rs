@@ -6,7 +6,8 @@ use softcuda::machine::Options;
 
 use crate::support::Bench;
 
-const PTX: &str = include_str!("../../../../kernels/ptx/adamw.ptx");
+const PTX: &str =
+    concat!(include_str!("../../../../kernels/ptx/library.ptx"), include_str!("../../../../kernels/ptx/adamw.ptx"));
 const CHUNK: u64 = 16_384;
 const HYPER: [f64; 6] = [1e-3, 0.9, 0.999, 1e-8, 0.01, 1.0];
 const GRADIENT_SCALE: f64 = 0.5;

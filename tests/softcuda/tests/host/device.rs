@@ -17,8 +17,8 @@ pub trait Device {
     fn put(&self, bytes: &[u8]) -> u64;
     fn get(&self, address: u64, count: usize) -> Vec<u8>;
     fn launch(&self, kernel: &str, blocks: u32, parameters: &[u64]);
-    /// The ten words of `<rule>_layout`.
-    fn layout(&self, rule: &str) -> [u32; 10];
+    /// The twelve words of `<rule>_layout`.
+    fn layout(&self, rule: &str) -> [u32; 12];
 }
 
 /// PTX in softcuda.
@@ -63,10 +63,10 @@ impl Device for Soft {
         self.machine.launch(&self.module, &launch).unwrap_or_else(|fault| panic!("{fault:?}"));
     }
 
-    fn layout(&self, rule: &str) -> [u32; 10] {
+    fn layout(&self, rule: &str) -> [u32; 12] {
         let (address, size) = self.module.global(&format!("{rule}_layout")).unwrap();
-        assert_eq!(size, 40);
-        let bytes = self.get(address, 40);
+        assert_eq!(size, 48);
+        let bytes = self.get(address, 48);
         std::array::from_fn(|i| u32::from_le_bytes(bytes[4 * i..][..4].try_into().unwrap()))
     }
 }
@@ -109,10 +109,10 @@ impl Device for Host {
         run(blocks, parameters.as_ptr());
     }
 
-    fn layout(&self, rule: &str) -> [u32; 10] {
+    fn layout(&self, rule: &str) -> [u32; 12] {
         // SAFETY: kernels.cc gives it this type.
-        let read: extern "C" fn(&mut [u32; 10]) = unsafe { self.library.function(&format!("{rule}_layout")) };
-        let mut words = [0; 10];
+        let read: extern "C" fn(&mut [u32; 12]) = unsafe { self.library.function(&format!("{rule}_layout")) };
+        let mut words = [0; 12];
         read(&mut words);
         words
     }

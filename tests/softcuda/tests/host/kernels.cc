@@ -9,6 +9,17 @@
 
 #include "barriers.cuh"
 
+// Those of optim/library.cu that are called here.
+#define LIBRARY(Real)                                                                              \
+    extern "C" double tick_around_##Real(                                                          \
+        const double* group, uint64_t t, uint64_t step, double* carry_row, Real* to                \
+    ) {                                                                                            \
+        return tick_around_as(group, t, step, carry_row, to);                                      \
+    }
+
+LIBRARY(f32)
+LIBRARY(f64)
+
 #define TICK(name, Rule, Real)                                                                     \
     extern "C" void name##_tick_##Real(uint32_t blocks, const host::Argument* a) {                 \
         host::launch(blocks, THREADS, [&] { tick<Rule, Real>(a[0], a[1], a[2], a[3], a[4], a[5]); }); \
@@ -20,12 +31,12 @@
     }
 
 #define LAYOUT(name, Rule)                                                                         \
-    extern "C" void name##_layout(uint32_t (&words)[10]) {                                         \
-        const uint32_t layout[10] = {                                                              \
+    extern "C" void name##_layout(uint32_t (&words)[12]) {                                         \
+        const uint32_t layout[12] = {                                                              \
             CHUNK, THREADS, sizeof(Chunk), sizeof(TensorOf<Rule>), GROUP_ROW<Rule>, CARRY_ROW<Rule>, \
-            SCALARS_ROW<Rule>, STATES<Rule>, uint32_t(momentum_of<Rule>() + 1), uint32_t(EXTRA<Rule>), \
+            SCALARS_ROW<Rule>, STATES<Rule>, uint32_t(momentum_of<Rule>() + 1), uint32_t(EXTRA<Rule>), TILE, ROOM, \
         };                                                                                         \
-        std::copy_n(layout, 10, words);                                                            \
+        std::copy_n(layout, 12, words);                                                            \
     }
 
 #define RULE(name, Rule)            \

@@ -173,6 +173,16 @@ fn check(rule: &str, ptx: &str, groups: &[&[f64]]) {
     assert!(nans < elements / 4, "most elements must be numbers");
 }
 
+/// The text of a rule's kernels, behind that of the functions they call.
+macro_rules! ptx {
+    ($rule:literal) => {
+        concat!(
+            include_str!("../../../../kernels/ptx/library.ptx"),
+            include_str!(concat!("../../../../kernels/ptx/", $rule, ".ptx"))
+        )
+    };
+}
+
 #[test]
 fn adamw() {
     // lr, beta1, beta2, eps, weight_decay, decay
@@ -181,7 +191,7 @@ fn adamw() {
         &[0.5, 0.1, 0.8, 0.95, 1e-6, 0.1, 0.0],
         &[3e-3, 2e-2, 0.0, 0.5, 0.0, 0.0, 1.0],
     ];
-    check("adamw", include_str!("../../../../kernels/ptx/adamw.ptx"), &groups);
+    check("adamw", ptx!("adamw"), &groups);
 }
 
 #[test]
@@ -189,7 +199,7 @@ fn lion() {
     // lr, beta1, beta2, weight_decay, decay
     let groups: [&[f64]; 3] =
         [&[1.0, 1e-3, 0.9, 0.99, 0.01, 1.0], &[0.5, 0.1, 0.8, 0.95, 0.1, 0.0], &[3e-3, 2e-2, 0.0, 0.5, 0.0, 1.0]];
-    check("lion", include_str!("../../../../kernels/ptx/lion.ptx"), &groups);
+    check("lion", ptx!("lion"), &groups);
 }
 
 #[test]
@@ -200,5 +210,5 @@ fn sgd() {
         &[0.5, 0.1, 0.8, 0.0, 1.0, 0.1, 0.0],
         &[3e-3, 2e-2, 0.0, 0.0, 0.0, 0.0, 1.0],
     ];
-    check("sgd", include_str!("../../../../kernels/ptx/sgd.ptx"), &groups);
+    check("sgd", ptx!("sgd"), &groups);
 }

@@ -5,7 +5,8 @@ use softcuda::check::Fault;
 use softcuda::machine::{Launch, Machine, Options, Profile};
 
 pub const KERNELS: &str = include_str!("kernels.ptx");
-pub const ADAMW: &str = include_str!("../../../../kernels/ptx/adamw.ptx");
+pub const ADAMW: &str =
+    concat!(include_str!("../../../../kernels/ptx/library.ptx"), include_str!("../../../../kernels/ptx/adamw.ptx"));
 
 /// A device buffer.
 pub struct Buffer {
