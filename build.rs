@@ -162,7 +162,8 @@ fn unit(module: &str, text: String, sources: &mut BTreeMap<String, String>) -> R
 /// The text of a rule's `.cu`: its layout and its `extern "C"` kernels.
 fn entry_points(module: &str, settings: &str) -> String {
     let mut text = format!(
-        r#"#include "optim/one_pass.cuh"
+        r#"#include "optim/drawn.cuh"
+#include "optim/one_pass.cuh"
 #include "optim/tick.cuh"
 #include "rules/{module}.cuh"
 

@@ -54,7 +54,7 @@ STATES_FIELD = 7
 
 # The most registers that a rule's kernels may take: with up to two state arrays, and with more. What ticks has few threads.
 REGISTERS, REGISTERS_MANY_STATES = 72, 96
-# The same where the gradient is drawn, and more in f64: BLOCKS_OF_DRAWN in optim/one_pass.cuh.
+# The same where the gradient is drawn, and more in f64: BLOCKS_OF_DRAWN in optim/drawn.cuh.
 REGISTERS_OF_DRAWN = {4: 64, 3: 80, 2: 128}
 
 # Kernels that only tests launch, those of linear algebra and of noises of low rank, which step no parameters or tiles of them, and
@@ -347,7 +347,7 @@ def table_rows(file, reports, failures):
             types = [word for word in name.split("_") if word in BYTES]
             written = types[-1 if name.startswith("perturb_") else 0] if types else "f32"
             found = [sass_a_parameter(name, kernel["sass"], BYTES[written], states, NESTS.get(family)) for kernel in kernels]
-            row[4:] = found[0][0], ", ".join(count for _, count in found)
+            row[4:] = found[0][0], ", ".join(count for _, count in found if count)
         yield "".join(f"| {cell} " if cell != "" else "| " for cell in row) + "|"
 
 

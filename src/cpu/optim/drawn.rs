@@ -1,4 +1,4 @@
-//! The update by a gradient that is drawn, part by part. Twin: `one_pass_drawn` in `kernels/optim/one_pass.cuh`.
+//! The update by a gradient that is drawn, part by part. Twin: `kernels/optim/drawn.cuh`.
 
 use super::one_pass::OnePass;
 use super::step::{CHUNKS_OF_A_TASK, Update};

@@ -1,6 +1,7 @@
 // The entry points that build.rs writes for nvcc, for a host compiler.
 #include "cuda.h"
 
+#include "optim/library.cuh"
 #include "optim/one_pass.cuh"
 #include "optim/tick.cuh"
 #include "rules/adamw.cuh"
