@@ -41,6 +41,7 @@ const ROUTINES: &[(&str, &str)] = &[
     ("fmath", "core/fmath.cu"),
     ("jacobi", "linalg/jacobi.cu"),
     ("library", "optim/library.cu"),
+    ("lattice_low_rank", "es/lattice_low_rank.cu"),
     ("low_rank", "es/low_rank.cu"),
     ("low_rank_multiply", "es/low_rank_multiply.cu"),
     ("lopt", "lopt/lopt.cu"),

@@ -71,13 +71,14 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Case<R, P, G> {
     /// What the tables cost the update kernel: every thread of a block reads its row of `chunks` (16 bytes), of `tensors`
     /// (flags, parameter, gradient, states, and the other array of a rule that takes one; the rest is not for it) and of `scalars` (the rule's, the gradient's scale, and
     /// three that tell whether anything surrounds the rule). A warp asks for the same words with all its lanes, so that a
-    /// request is one sector: bytes a thread, requests a warp. The address of the other array comes with the gradient's.
+    /// request is one sector: bytes a thread, requests a warp. Of a row of `chunks` the tensor and the length come together. A rule that draws reads a byte of the flags first.
     fn tables(&self) -> (u64, u64) {
         let scalars = self.words().scalars;
         let states = R::State::<P::Real>::NAMES.len() as u64;
-        let extra = u64::from(<R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA != Extra::None);
-        let bytes = 16 + (4 + 8 + 8 + 8 * (states + extra)) + size_of::<P::Real>() as u64 * (4 + scalars);
-        (bytes, 3 + (3 + states) + (4 + scalars))
+        let extra = <R::Gradient<P::Real> as Gradient<P::Real>>::EXTRA;
+        let (has_extra, draws) = (u64::from(extra != Extra::None), u64::from(extra == Extra::Noise));
+        let bytes = 16 + (4 + draws + 8 + 8 + 8 * (states + has_extra)) + size_of::<P::Real>() as u64 * (4 + scalars);
+        (bytes, 2 + (3 + states + has_extra + draws) + (4 + scalars))
     }
 
     fn update<'a>(&self, report: &'a Report) -> &'a Counters {

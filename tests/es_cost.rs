@@ -11,8 +11,8 @@ mod model;
 use cudarc::driver::sys::{CUgraphInstantiate_flags, CUstreamCaptureMode};
 use gradus::element::Element;
 use gradus::es::{
-    Adaptation, Directions, Distribution, Estimator, Lattice, LatticePerturbation, LatticeTerm, LowRank, Matrix, Pairs,
-    Population, Search, SearchSettings, Target, Term, Vote,
+    Adaptation, Directions, Distribution, Estimator, Lattice, LatticeLowRank, LatticePerturbation, LatticeTerm,
+    LowRank, Matrix, Pairs, Population, Search, SearchSettings, Target, Term, Vote,
 };
 use gradus::optim::Tensor;
 use gradus::{Buffer, Device};
@@ -172,6 +172,41 @@ fn a_matrix_moves_once() {
             assert!((matrix..=most).contains(&read), "{count} terms: {read} bytes read, of {matrix} to {most}");
             assert_eq!(counters.global_written.bytes, 2 * elements as u64);
             assert_eq!(counters.global_written.sectors, 2 * elements as u64 / 32);
+            assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
+            assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
+        }
+    }
+}
+
+/// Integer weights move once, votes as additions.
+#[test]
+fn an_integer_matrix_moves_once() {
+    let Some(alone) = alone() else { return };
+    let device = Device::cuda(0).unwrap();
+    let (rows, columns) = (128, 512);
+    let elements = rows * columns;
+    let mut noise = LatticeLowRank::<i8>::new(&device, Distribution::Normal, 2, &[Matrix::new(rows, columns)]).unwrap();
+    let mut weights = Buffer::<i8>::zeros(&device, elements).unwrap();
+    for count in [1, 8, 40] {
+        let of = |term: Term| LatticeTerm { multiplier: 1, term: Term { coefficient: 9.0, ..term } };
+        let all: Vec<LatticeTerm> = terms(count).into_iter().map(of).collect();
+        for votes in [false, true] {
+            let mut call = || match votes {
+                false => noise.apply(&all, &mut [weights.view_mut()]).unwrap(),
+                true => noise.vote(&all, Vote { threshold: 9, limit: 100 }, &mut [weights.view_mut()]).unwrap(),
+            };
+            call();
+            alone.driver.reset();
+            call();
+            let report = alone.driver.report();
+            let counters = &report.kernels["lattice_low_rank"];
+            let (tiles, matrix) = (2 * 4, elements as u64);
+            // What a thread reads of the tables, and what a block reads of the table of normals; many terms lie in memory.
+            let most = matrix + tiles * (THREADS * (12 + 56) + 8192) + if count > 8 { 1 << 24 } else { 0 };
+            let read = counters.global_read.bytes;
+            assert!((matrix..=most).contains(&read), "{count} terms: {read} bytes read, of {matrix} to {most}");
+            assert_eq!(counters.global_written.bytes, matrix);
+            assert_eq!(counters.global_written.sectors, matrix / 32);
             assert_eq!((report.calls["cuLaunchKernel"], report.host_synchronisations), (1, 0));
             assert_eq!((report.copies, report.allocations.made.count), (Copies::default(), 0));
         }

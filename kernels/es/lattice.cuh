@@ -6,6 +6,7 @@
 // where q_j = scale_j e_j is rounded to the nearest integer, ties to even, and bounded by `most`, the greatest weight. The type of
 // the weights matters where they are loaded and stored: a kernel serves all.
 #pragma once
+#include "es/quantised.cuh"
 #include "es/sums.cuh"
 
 struct alignas(8) LatticeTerm {
@@ -104,11 +105,6 @@ __device__ void add(Weights& weights, const Weights& other, uint32_t shift) {
     }
 }
 
-// The integer nearest to scale * number, ties to even, from -most to most.
-__device__ int32_t quantised(float scale, float number, int32_t most) {
-    return max(-most, min(most, __float2int_rn(scale * number)));
-}
-
 // Adds a term's multiples modulo 2^32.
 template <class Of, int MANY>
 __device__ void add(const OfWords<Of, MANY>& draws, const LatticeTerm& term, const Address& address, uint32_t, uint64_t first,
@@ -126,12 +122,6 @@ __device__ void add(const Signs& draws, const LatticeTerm& term, const Address&,
     for (int i = 0; i < N; i++) {
         z[i] += bits >> i & 1 ? -a : a;
     }
-}
-
-// One step to where a sum votes for, unless that is behind a limit.
-__device__ uint32_t voted(int32_t x, uint32_t z, int32_t threshold, int32_t limit) {
-    const int32_t votes = int32_t(z);
-    return x + int32_t(votes >= threshold && x < limit) - int32_t(votes <= -threshold && x > -limit);
 }
 
 template <class I> __device__ void move_one(uint64_t from, uint64_t to, uint32_t z, int32_t threshold, int32_t limit) {

@@ -2,11 +2,9 @@
 #pragma once
 #include "core/pack.cuh"
 #include "es/draws.cuh"
+#include "es/term.cuh"
 
-constexpr uint32_t FEW = 8;          // terms that travel with the launch
 constexpr uint32_t SIDE_SHIFT = 33;  // rows of a factor are below 2^33
-
-constexpr uint32_t NORMAL = 0, RADEMACHER = 1, HADAMARD = 3;  // else uniform
 
 // One noise of the sum, A B'.
 template <class Real> struct alignas(8) FactoredTerm {

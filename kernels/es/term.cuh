@@ -27,6 +27,6 @@ template <class Real> struct Estimate {
     Few<Real> few;
 };
 
-constexpr uint32_t NORMAL = 0, RADEMACHER = 1, UNIFORM = 2;
+constexpr uint32_t NORMAL = 0, RADEMACHER = 1, UNIFORM = 2, HADAMARD = 3;
 
 static_assert(sizeof(Estimate<f32>) == 208 && sizeof(Estimate<f64>) == 272);

@@ -17,7 +17,8 @@ __device__ void one_pass_drawn(const Chunk* chunks, const TensorOf<Rule>* tensor
     extern __shared__ uint4 room[];
     Real* const tile = reinterpret_cast<Real*>(room);
 
-    const Chunk chunk = chunk_of_block<Rule>(chunks, tensors, steps);
+    uint32_t flags;
+    const Chunk chunk = chunk_of_block<Rule>(chunks, tensors, steps, flags);
     if (chunk.length == 0) {
         return;
     }
@@ -29,13 +30,13 @@ __device__ void one_pass_drawn(const Chunk* chunks, const TensorOf<Rule>* tensor
         draw(tile, first - before + begin, tensors[chunk.tensor].id, &estimate, begin == 0);
         // Read for every tile anew: so nothing of it takes a register while another is drawn.
         OnePass<Rule, P, Real> pass;
-        pass.begin(chunk, tensors, groups, steps, scalars);
+        pass.begin(chunk, flags, tensors, groups, steps, scalars);
         const auto sums = [&](uint32_t at) { return tile + (at + before - begin); };
 
         // Elements of the chunk that the tile has; those before the first whole run, and those of whole runs.
         const uint32_t low = max(begin, before) - before, high = min(begin + TILE - before, chunk.length);
         uint32_t head = high - low, body = 0;
-        if (N > 1 && !pass.is_surrounded() && (pass.tensor->flags & IN_PHASE) != 0) {
+        if (N > 1 && !pass.is_surrounded() && (flags & IN_PHASE) != 0) {
             head = min(head, uint32_t(-(reinterpret_cast<uint64_t>(pass.parameter + low) / sizeof(P))) % N);
             body = (high - low - head) / N * N;
             #pragma unroll 1

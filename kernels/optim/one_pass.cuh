@@ -32,11 +32,11 @@ template <class Rule, class P, class G> struct OnePass {
     std::conditional_t<EXTRA<Rule> == Extra::NOISE, Noise, NoNoise> noise;
 
     // The part of a tensor that a block goes through.
-    __device__ void begin(const Chunk& chunk, const TensorOf<Rule>* tensors, const double* groups, const uint64_t* steps,
+    __device__ void begin(const Chunk& chunk, uint32_t flags, const TensorOf<Rule>* tensors, const double* groups, const uint64_t* steps,
                           const Real* scalars_of_tensors) {
         tensor = tensors + chunk.tensor;
         start = chunk.start;
-        has_no_state = (tensor->flags & IS_STATELESS) != 0;
+        has_no_state = (flags & IS_STATELESS) != 0;
         parameter = reinterpret_cast<P*>(tensor->parameter) + start;
         gradient = reinterpret_cast<const G*>(tensor->gradient) + start;
         extra = tensor->extra == 0 ? nullptr : reinterpret_cast<const G*>(tensor->extra) + start;
@@ -205,13 +205,15 @@ template <class Rule, class P, class G> struct OnePass {
     }
 };
 
-// The block's chunk, empty where it is not stepped. The first block counts the optimizer's step.
-template <class Rule> __device__ Chunk chunk_of_block(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps) {
+// The block's chunk, empty where it is not stepped, and the flags of its tensor. The first block counts the optimizer's step.
+template <class Rule>
+__device__ Chunk chunk_of_block(const Chunk* chunks, const TensorOf<Rule>* tensors, uint64_t* steps, uint32_t& flags) {
     if (blockIdx.x == 0 && threadIdx.x == 0) {
         steps[0] += 1;
     }
     Chunk chunk = chunks[blockIdx.x];
-    if (chunk.length > 0 && (tensors[chunk.tensor].flags & HAS_GRADIENT) == 0) {
+    flags = chunk.length > 0 ? tensors[chunk.tensor].flags : 0;
+    if ((flags & HAS_GRADIENT) == 0) {
         chunk.length = 0;
     }
     return chunk;
@@ -225,13 +227,13 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
     constexpr uint32_t RUNS = IS_HEAVY<Rule> ? 1 : 2;
     constexpr uint32_t BATCH = RUNS * N * THREADS;
 
-    const Chunk chunk = chunk_of_block<Rule>(chunks, tensors, steps);
+    uint32_t flags;
+    const Chunk chunk = chunk_of_block<Rule>(chunks, tensors, steps, flags);
     if (chunk.length == 0) {
         return;
     }
     OnePass<Rule, P, G> pass;
-    pass.begin(chunk, tensors, groups, steps, scalars);
-    const bool in_phase = (pass.tensor->flags & IN_PHASE) != 0;
+    pass.begin(chunk, flags, tensors, groups, steps, scalars);
     // A step that surrounds the rule has a loop of its own, so that the usual one pays nothing for it.
     if (pass.is_surrounded()) {
         for (uint32_t i = threadIdx.x; i < chunk.length; i += THREADS) {
@@ -240,6 +242,8 @@ __device__ void one_pass(const Chunk* chunks, const TensorOf<Rule>* tensors, con
         return;
     }
 
+    // What draws leaves no register for the flags until now.
+    const bool in_phase = ((EXTRA<Rule> == Extra::NOISE ? pass.tensor->flags : flags) & IN_PHASE) != 0;
     // The body is whole blocks of CHUNK_PHASE elements of the parameter's memory, so that in a shared phase no two
     // requests share a sector; head and tail make one request. A chunk whose arrays are out of phase is all head.
     const uint32_t phase = reinterpret_cast<uint64_t>(pass.parameter) / sizeof(P) % CHUNK_PHASE;

@@ -190,11 +190,19 @@
 //! | `low_rank_multiply_<type>` | product | 64 bytes, by value | | |
 //! | (16 rows of a term a | terms, few | null, or a term for every one that the blocks reach; 8 terms | 8 | read |
 //! | block) | rank, distribution | as above | | |
+//! | `lattice_low_rank` | tiles, matrix table | as of `low_rank`, of integers | 8 | read |
+//! | (1 block a tile) | terms, count, few | null, or `count` of 32 bytes; u32; 8 such rows by value | 8 | read |
+//! | | rank, distribution | as above; count times rank is below 2^32 | | |
+//! | | shift, bytes | u32: of noises, at most 20; u32: the logarithm of the bytes of a weight, 0 to 2 | | |
+//! | | threshold, limit | i32: of a vote; 0 where the sum is added | | |
+//! | `lattice_low_rank_multiply` | product | as above, `x` of i8 and `y` of i32 | | |
+//! | (16 rows of a term a | terms, few | as above, 32 bytes each | 8 | read |
+//! | block) | rank, distribution, shift | as above | | |
 //!
 //! The product of `low_rank_multiply` names `x` \[terms·rows×inner\], which is read, and `y` \[terms·rows×outer\], which is read
 //! and written and overlaps nothing.
 //!
-//! A row of the matrix table of `low_rank` names `to` \[rows×columns\], which is written, and `from`, which is as large and is read
+//! A row of the matrix table of `low_rank` and `lattice_low_rank` names `to` \[rows×columns\], which is written, and `from`, which is as large and is read
 //! unless its address is 0. They overlap nothing, but may be the same where both have one type. A row claims packs of 4 only
 //! where the address, counted in elements, the columns and the first column are multiples of 4. No two tiles have a part of a
 //! matrix in common.

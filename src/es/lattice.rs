@@ -112,6 +112,20 @@ pub(crate) enum Outcome {
     Voted { threshold: i32, limit: i32 },
 }
 
+impl Outcome {
+    /// What becomes of a weight whose sum of noises is z.
+    #[inline(always)]
+    pub(crate) fn of<I: Lattice>(self, weight: I, z: i32) -> I {
+        let x = weight.load();
+        I::store(match self {
+            Self::Added => x.wrapping_add(z),
+            Self::Voted { threshold, limit } => {
+                x + i32::from(z >= threshold && x < limit) - i32::from(z <= -threshold && x > -limit)
+            }
+        })
+    }
+}
+
 /// Tensors on a device. The caller has checked every argument but addresses.
 pub(crate) trait LatticeBackend<I: Lattice>: Send {
     /// Moves the weights, those of `from` to `to` or those of `to` in place.
@@ -182,29 +196,43 @@ impl<I: Lattice> LatticePerturbation<I> {
     /// Errors: a threshold that is not from 1 to 2³¹ - 1; a limit that is not from 1 to [`MOST`](Lattice::MOST); terms whose sum
     /// could leave the range of i32; as [`write`](Self::write).
     pub fn vote(&mut self, terms: &[LatticeTerm], vote: Vote, parameters: &mut [ViewMut<'_, I>]) -> Result<()> {
-        const WHAT: &str = "integer votes";
         self.plan.written("parameters", "parameter", parameters)?;
         check(terms)?;
+        let outcome = vote.outcome::<I>(terms, |term| greatest_noise(term, I::MOST))?;
+        self.backend.step(terms, outcome, None, parameters)
+    }
+}
+
+impl Vote {
+    /// Errors: a threshold or a limit outside its range; terms whose sum could leave the range of i32, where `greatest` is the
+    /// greatest noise of a term.
+    pub(super) fn outcome<I: Lattice>(
+        self,
+        terms: &[LatticeTerm],
+        greatest: impl Fn(&LatticeTerm) -> f64,
+    ) -> Result<Outcome> {
+        const WHAT: &str = "integer votes";
         let within = |name: &str, given: u32, most: i32| match i32::try_from(given) {
             Ok(given) if (1..=most).contains(&given) => Ok(given),
             _ => Err(Error::setting(WHAT, format!("{name} = {given} is not between 1 and {most}"))),
         };
-        let threshold = within("threshold", vote.threshold, i32::MAX)?;
-        let limit = within("limit", vote.limit, I::MOST)?;
-        let greatest = |LatticeTerm { multiplier, term }: &LatticeTerm| {
-            let noise = (f64::from(term.coefficient as f32).abs() * GREATEST_NOISE).min(f64::from(I::MOST)).ceil();
-            f64::from(*multiplier).abs() * noise
-        };
-        let sum: f64 = terms.iter().map(greatest).sum();
+        let threshold = within("threshold", self.threshold, i32::MAX)?;
+        let limit = within("limit", self.limit, I::MOST)?;
+        let sum: f64 = terms.iter().map(|term| f64::from(term.multiplier).abs() * greatest(term)).sum();
         if sum > f64::from(i32::MAX) {
             return Err(Error::setting(WHAT, format!("their sum may be {sum}, more than {}", i32::MAX)));
         }
-        self.backend.step(terms, Outcome::Voted { threshold, limit }, None, parameters)
+        Ok(Outcome::Voted { threshold, limit })
     }
 }
 
+/// The greatest magnitude of an integer noise of a term that is bounded by ±most.
+pub(super) fn greatest_noise(LatticeTerm { term, .. }: &LatticeTerm, most: i32) -> f64 {
+    (f64::from(term.coefficient as f32).abs() * GREATEST_NOISE).min(f64::from(most)).ceil()
+}
+
 /// Errors: the coefficient of a term is not finite in f32; a pair of 2²⁰ or more.
-fn check(terms: &[LatticeTerm]) -> Result<()> {
+pub(super) fn check(terms: &[LatticeTerm]) -> Result<()> {
     for (position, LatticeTerm { term, .. }) in terms.iter().enumerate() {
         term.check(position)?;
         if !(term.coefficient as f32).is_finite() {

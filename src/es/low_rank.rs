@@ -1,116 +1,14 @@
+use super::factors::{FactoredTerm, Factors, Matrix, Multiplication, Side};
 use super::perturb::Target;
 use super::{Kind, Term};
-use crate::backend::{Slot, Span, check_spans};
 use crate::cpu;
 #[cfg(feature = "cuda")]
 use crate::cuda;
-use crate::device::{Device, Place};
+use crate::device::Device;
 use crate::element::Element;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::memory::{View, ViewMut};
-use crate::optim::check::{count, length, same_place_as};
-use crate::rng::{Address, Distribution, Purpose};
-
-/// The greatest rank.
-pub(crate) const MOST_RANK: usize = 64;
-/// Rows and columns of a whole matrix are below 2 to this.
-pub(crate) const SIDE_SHIFT: u32 = 33;
-
-/// A matrix of a model, or a shard of one, row-major: `[rows×columns]`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Matrix {
-    rows: u64,
-    columns: u64,
-    id: Option<u64>,
-    first_row: u64,
-    first_column: u64,
-}
-
-impl Matrix {
-    /// A whole matrix; its id becomes its position in the list.
-    pub fn new(rows: usize, columns: usize) -> Self {
-        Self { rows: rows as u64, columns: columns as u64, id: None, first_row: 0, first_column: 0 }
-    }
-
-    /// Gives the matrix an id: the same in every run, and on every machine that holds a shard of it.
-    pub fn id(mut self, id: u64) -> Self {
-        self.id = Some(id);
-        self
-    }
-
-    /// Makes it a shard whose element 0 stands in this row and column of the whole matrix.
-    pub fn first(mut self, row: u64, column: u64) -> Self {
-        (self.first_row, self.first_column) = (row, column);
-        self
-    }
-}
-
-/// A matrix as a plan knows it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Shard {
-    pub(crate) id: u64,
-    pub(crate) rows: u64,
-    pub(crate) columns: u64,
-    pub(crate) first_row: u64,
-    pub(crate) first_column: u64,
-}
-
-impl Shard {
-    pub(crate) fn length(&self) -> u64 {
-        self.rows * self.columns
-    }
-
-    /// The matrix as memory.
-    pub(crate) fn slot(&self) -> Slot {
-        Slot { id: self.id, length: self.length(), first: 0, group: 0 }
-    }
-
-    fn overlaps(&self, other: &Self) -> bool {
-        let meet = |a: u64, more_a: u64, b: u64, more_b: u64| a < b + more_b && b < a + more_a;
-        self.id == other.id
-            && meet(self.first_row, self.rows, other.first_row, other.rows)
-            && meet(self.first_column, self.columns, other.first_column, other.columns)
-    }
-}
-
-/// One of the two factors of a noise.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) enum Side {
-    /// A, with a row for every row of the matrix.
-    Left,
-    /// B, with a row for every column of the matrix.
-    Right,
-}
-
-impl Side {
-    pub(crate) fn other(self) -> Self {
-        if self == Self::Left { Self::Right } else { Self::Left }
-    }
-}
-
-/// A noise of low rank as the backends take it: its addresses but for the matrix, and the coefficient of `A·Bᵀ`.
-#[derive(Clone, Copy)]
-pub(crate) struct FactoredTerm {
-    pub(crate) seed: u64,
-    pub(crate) step: u64,
-    /// The step of B.
-    pub(crate) right_step: u64,
-    pub(crate) pair: u64,
-    pub(crate) coefficient: f64,
-}
-
-impl FactoredTerm {
-    /// The address of a factor. Errors: a pair of 2²⁰ or more; an id of 2³² or more.
-    pub(crate) fn address(&self, side: Side, id: u64) -> Result<Address> {
-        let step = if side == Side::Left { self.step } else { self.right_step };
-        Address::new(Purpose::FACTORS, step, id, self.pair)
-    }
-}
-
-/// The element at whose address the number of a row of a column of a factor is drawn.
-pub(crate) fn element(side: Side, column: usize, row: u64) -> u64 {
-    (2 * column as u64 + u64::from(side == Side::Right)) << SIDE_SHIFT | row
-}
+use crate::rng::Distribution;
 
 /// Matrices of a model, perturbed by sums of noises of low rank: `to = from + Σ aⱼ·Eⱼ` with `E = A·Bᵀ / √r`, A `[rows×r]` and
 /// B `[columns×r]` of independent numbers.
@@ -160,12 +58,7 @@ pub(crate) fn element(side: Side, column: usize, row: u64) -> u64 {
 /// # Ok::<(), gradus::Error>(())
 /// ```
 pub struct LowRank<P: Element, Q: Element = P> {
-    place: Place,
-    distribution: Distribution,
-    rank: usize,
-    /// Steps for which B holds.
-    hold: u64,
-    shards: Vec<Shard>,
+    factors: Factors,
     backend: Box<dyn LowRankBackend<P, Q>>,
 }
 
@@ -175,31 +68,24 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> LowRank<P, Q> {
     /// Errors: another rank; two shards of one id that share an element; an id of 2³² or more; a row or a column of 2³³ or more;
     /// the driver refuses.
     pub fn new(device: &Device, distribution: Distribution, rank: usize, matrices: &[Matrix]) -> Result<Self> {
-        if !(1..=MOST_RANK).contains(&rank) {
-            return Err(Error::setting("low-rank noise", format!("rank = {rank} is not between 1 and {MOST_RANK}")));
-        }
-        let mut shards: Vec<Shard> = Vec::with_capacity(matrices.len());
-        for (position, &Matrix { rows, columns, id, first_row, first_column }) in matrices.iter().enumerate() {
-            let shard = Shard { id: id.unwrap_or(position as u64), rows, columns, first_row, first_column };
-            check_shard(&shard, &shards, position)?;
-            shards.push(shard);
-        }
+        let factors = Factors::new(device, distribution, rank, matrices)?;
+        let shards = factors.shards().to_vec();
         let backend: Box<dyn LowRankBackend<P, Q>> = match device {
-            Device::Cpu(cpu) => Box::new(cpu::es::CpuLowRank::new(*cpu, distribution, rank, shards.clone())),
+            Device::Cpu(cpu) => Box::new(cpu::es::CpuLowRank::new(*cpu, distribution, rank, shards)),
             #[cfg(feature = "cuda")]
-            Device::Cuda(cuda) => Box::new(cuda::es::CudaLowRank::new(cuda, distribution, rank, shards.clone())?),
+            Device::Cuda(cuda) => Box::new(cuda::es::CudaLowRank::new(cuda, distribution, rank, shards)?),
         };
-        Ok(Self { place: device.place(), distribution, rank, hold: 1, shards, backend })
+        Ok(Self { factors, backend })
     }
 
     /// The rank of the noise.
     pub fn rank(&self) -> usize {
-        self.rank
+        self.factors.rank
     }
 
     /// The distribution of the factors' numbers.
     pub fn distribution(&self) -> Distribution {
-        self.distribution
+        self.factors.distribution
     }
 
     /// Draws the factors B for steps that are multiples of this, for as many steps: that of a step s is of `s - s mod steps`.
@@ -207,11 +93,7 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> LowRank<P, Q> {
     ///
     /// Errors: 0.
     pub fn set_hold(&mut self, steps: u64) -> Result<()> {
-        if steps == 0 {
-            return Err(Error::setting("low-rank noise", "a factor holds for 0 steps".to_owned()));
-        }
-        self.hold = steps;
-        Ok(())
+        self.factors.set_hold(steps)
     }
 
     /// `to = from + Σ aⱼ·Eⱼ`, matrix by matrix, rounded to nearest. Without terms it is a copy, rounded.
@@ -219,34 +101,16 @@ impl<P: Element<Real = Q::Real>, Q: Target<P>> LowRank<P, Q> {
     /// Errors: counts, lengths or devices that do not fit; memory that overlaps where it is written, or is not aligned; a
     /// coefficient that is not finite; a pair of 2²⁰ or more; tables that are stale during a graph capture; the driver refuses.
     pub fn write(&mut self, terms: &[Term], from: &[View<'_, P>], to: &mut [ViewMut<'_, Q>]) -> Result<()> {
-        self.fits("parameters", "parameter", from.iter().map(|view| (view.len(), view.place())))?;
-        self.written("targets", "target", to)?;
+        self.factors.read("parameters", "parameter", from)?;
+        self.factors.written("targets", "target", to)?;
         self.backend.sum(&self.factored(terms)?, Source::Parameters(from), to)
-    }
-
-    fn written<T: Element>(&self, all: &'static str, each: &str, views: &[ViewMut<'_, T>]) -> Result<()> {
-        self.fits(all, each, views.iter().map(|view| (view.len(), view.place())))
-    }
-
-    fn fits(&self, all: &'static str, each: &str, views: impl ExactSizeIterator<Item = (usize, Place)>) -> Result<()> {
-        count(all, views.len(), self.shards.len())?;
-        for (position, (shard, (given, place))) in self.shards.iter().zip(views).enumerate() {
-            let name = || format!("{each} {position}");
-            length(given, shard.length(), || (name(), format!("matrix {position}")))?;
-            same_place_as("the plan", name, place, self.place)?;
-        }
-        Ok(())
     }
 
     /// The terms with all that their noise depends on.
     fn factored(&self, terms: &[Term]) -> Result<Vec<FactoredTerm>> {
         Term::check_all(terms)?;
-        let root = (self.rank as f64).sqrt();
-        let factored = |&Term { coefficient, seed, step, pair }: &Term| {
-            let right_step = step - step % self.hold;
-            FactoredTerm { seed, step, right_step, pair, coefficient: coefficient / root }
-        };
-        Ok(terms.iter().map(factored).collect())
+        let root = (self.factors.rank as f64).sqrt();
+        Ok(terms.iter().map(|term| self.factors.factored(term, term.coefficient / root)).collect())
     }
 }
 
@@ -255,7 +119,7 @@ impl<P: Target<P>> LowRank<P, P> {
     ///
     /// Errors: as [`write`](Self::write).
     pub fn apply(&mut self, terms: &[Term], parameters: &mut [ViewMut<'_, P>]) -> Result<()> {
-        self.written("parameters", "parameter", parameters)?;
+        self.factors.written("parameters", "parameter", parameters)?;
         self.backend.sum(&self.factored(terms)?, Source::Itself, parameters)
     }
 
@@ -264,7 +128,7 @@ impl<P: Target<P>> LowRank<P, P> {
     ///
     /// Errors: as [`write`](Self::write).
     pub fn estimate(&mut self, terms: &[Term], to: &mut [ViewMut<'_, P>]) -> Result<()> {
-        self.written("estimates", "estimate", to)?;
+        self.factors.written("estimates", "estimate", to)?;
         self.backend.sum(&self.factored(terms)?, Source::Zeros, to)
     }
 }
@@ -305,83 +169,10 @@ impl<P: Target<P>> LowRank<P, P> {
         x: &View<'_, P>,
         y: &mut ViewMut<'_, P>,
     ) -> Result<()> {
-        let Some(shard) = self.shards.get(matrix) else {
-            let message = format!("there is no matrix {matrix} among {}", self.shards.len());
-            return Err(Error::setting("low-rank noise", message));
-        };
-        let count = terms.len() as u64;
-        let of = Multiplication::of(shard, inner_side, 0);
-        let rows = (x.len() as u64).checked_div(count * of.inner).unwrap_or(0);
-        let of = Multiplication { rows, ..of };
-        let groups = || format!("{rows} rows for each of {count} terms");
-        length(x.len(), count * rows * of.inner, || ("x".to_owned(), groups()))?;
-        length(y.len(), count * rows * of.outer, || ("y".to_owned(), groups()))?;
-        same_place_as("the plan", || "x".to_owned(), x.place(), self.place)?;
-        same_place_as("the plan", || "y".to_owned(), y.place(), self.place)?;
+        let (of_x, of_y) = ((x.len(), x.place()), (y.len(), y.place()));
+        let of = self.factors.product(matrix, inner_side, terms.len(), of_x, of_y)?;
         self.backend.multiply(&self.factored(terms)?, &of, x, y)
     }
-}
-
-/// Errors: what a plan cannot have beside the shards before it.
-fn check_shard(shard: &Shard, before: &[Shard], position: usize) -> Result<()> {
-    Address::new(Purpose::FACTORS, 0, shard.id, 0)?;
-    let sides = [("row", shard.first_row, shard.rows), ("column", shard.first_column, shard.columns)];
-    for (what, first, count) in sides {
-        let end = first.checked_add(count).filter(|end| *end <= 1 << SIDE_SHIFT);
-        if end.is_none() {
-            let message = format!(
-                "matrix {position} reaches {what} {first} + {count}, beyond the {SIDE_SHIFT} bits of an address"
-            );
-            return Err(Error::setting("low-rank noise", message));
-        }
-    }
-    if shard.rows.checked_mul(shard.columns).is_none() {
-        return Err(Error::setting("low-rank noise", format!("matrix {position} has more elements than memory")));
-    }
-    match before.iter().position(|other| other.overlaps(shard)) {
-        Some(other) => {
-            let message =
-                format!("matrices {other} and {position} hold the same elements of the matrix of id {}", shard.id);
-            Err(Error::setting("low-rank noise", message))
-        }
-        None => Ok(()),
-    }
-}
-
-/// Rows that are multiplied by noises of a matrix: `[terms·rows×inner]` to `[terms·rows×outer]`.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Multiplication {
-    pub(crate) id: u64,
-    /// Those of each term.
-    pub(crate) rows: u64,
-    /// The rows of the factor that is multiplied first, and of the other.
-    pub(crate) inner: u64,
-    pub(crate) outer: u64,
-    /// Where these begin in the whole matrix.
-    pub(crate) first_inner: u64,
-    pub(crate) first_outer: u64,
-    pub(crate) inner_side: Side,
-}
-
-impl Multiplication {
-    /// Rows by the matrix, the inner side being `Left`, or by its transpose.
-    fn of(shard: &Shard, inner_side: Side, rows: u64) -> Self {
-        let Shard { id, rows: height, columns, first_row, first_column } = *shard;
-        let [(inner, first_inner), (outer, first_outer)] = match inner_side {
-            Side::Left => [(height, first_row), (columns, first_column)],
-            Side::Right => [(columns, first_column), (height, first_row)],
-        };
-        Self { id, rows, inner, outer, first_inner, first_outer, inner_side }
-    }
-}
-
-/// Looks for memory that is not aligned, or that is written and read.
-pub(crate) fn check_multiplication<P: Element>(of: &Multiplication, terms: usize, x: u64, y: u64) -> Result<()> {
-    let rows = terms as u64 * of.rows;
-    check_spans(vec![
-        Span::read::<P>("factor", 0, x, rows * of.inner),
-        Span::written::<P>("product", 0, y, rows * of.outer),
-    ])
 }
 
 /// What a sum is added to.

@@ -50,7 +50,8 @@
 //! * [`Perturbation::write`] from parameters that stay where they are never drifts: the parameters are only read;
 //! * [`Perturbation::apply`] in place and the same noise taken away afterwards does **not** give back the bits: each pass rounds to
 //!   the stored type. [`Rounding::Stochastic`] makes the error of bf16 zero in the mean, not small;
-//! * [`LatticePerturbation`] of integer weights, in place or not, is taken away exactly: integers are added modulo 2ᵇ.
+//! * [`LatticePerturbation`] and [`LatticeLowRank`] of integer weights, in place or not, are taken away exactly: integers are added
+//!   modulo 2ᵇ.
 //!
 //! Measured: weights of deviation 0.02, a thousand times perturbed in place to `θ + σε`, `θ - σε` and back, σ = 0.001, and never
 //! updated. What they have moved (root of the mean square), and what their magnitudes have grown in the mean, as shares of that
@@ -70,8 +71,10 @@ mod adapt;
 mod adaptation;
 mod directions;
 mod estimate;
+mod factors;
 mod guided;
 mod lattice;
+mod lattice_low_rank;
 mod log;
 mod low_rank;
 mod pairs;
@@ -90,16 +93,18 @@ pub use adaptation::Adaptation;
 pub use directions::Directions;
 pub(crate) use directions::{DirectionsBackend, MOST as DIRECTIONS, check_directed};
 pub use estimate::{Estimate, Estimator};
+pub use factors::Matrix;
+pub(crate) use factors::{FactoredTerm, Multiplication, Shard, Side, check_multiplication, element};
+#[cfg(feature = "cuda")]
+pub(crate) use factors::{MOST_RANK, SIDE_SHIFT};
 pub use guided::{Guided, GuidedGradient, GuidedMember};
 pub use lattice::{Lattice, LatticePerturbation, LatticeTerm, Vote};
 pub(crate) use lattice::{LatticeBackend, Outcome};
+pub use lattice_low_rank::LatticeLowRank;
+pub(crate) use lattice_low_rank::{IntegerTerm, LatticeLowRankBackend, MOST_NUMBER};
 pub use log::{Header, Log};
-pub(crate) use low_rank::{
-    FactoredTerm, LowRankBackend, Multiplication, Shard, Side, Source, check_multiplication, element,
-};
-pub use low_rank::{LowRank, Matrix};
-#[cfg(feature = "cuda")]
-pub(crate) use low_rank::{MOST_RANK, SIDE_SHIFT};
+pub use low_rank::LowRank;
+pub(crate) use low_rank::{LowRankBackend, Source};
 pub use pairs::{Pairs, Weighting};
 pub use perturb::{Perturbation, Rounding, Target};
 pub use population::Population;

@@ -13,10 +13,10 @@ use crate::model::{same, terms};
 
 /// A matrix: its id, its first row and column, its rows and columns, and where its memory is read and written, in elements behind
 /// an aligned address.
-type Place = (u64, [u64; 2], [usize; 2], usize, usize);
+pub type Place = (u64, [u64; 2], [usize; 2], usize, usize);
 
 /// Shapes that end inside tiles, shards that begin inside them, and every way in which rows and memory can lie to each other.
-const PLACES: [Place; 12] = [
+pub const PLACES: [Place; 12] = [
     (0, [0, 0], [65, 132], 0, 0),
     (1, [0, 0], [7, 130], 0, 0),
     (2, [3, 5], [64, 31], 0, 0),
@@ -31,7 +31,7 @@ const PLACES: [Place; 12] = [
     (11, [0, 0], [1, 1], 0, 0),
 ];
 
-fn matrices(places: &[Place]) -> Vec<Matrix> {
+pub fn matrices(places: &[Place]) -> Vec<Matrix> {
     let matrix =
         |&(id, [row, column], [rows, columns], ..): &Place| Matrix::new(rows, columns).id(id).first(row, column);
     places.iter().map(matrix).collect()

@@ -11,6 +11,7 @@ mod expected;
 mod guided;
 mod hadamard;
 mod lattice;
+mod lattice_low_rank;
 mod log;
 mod low_rank;
 mod model;

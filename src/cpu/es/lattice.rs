@@ -139,12 +139,5 @@ fn block<D: Draws, I: Lattice>(noises: &[Noise], outcome: Outcome, element: u64,
             z[i] = z[i].wrapping_add(noise.multiplier.wrapping_mul(nearest.clamp(-I::MOST, I::MOST)));
         }
     }
-    match outcome {
-        Outcome::Added => weights.iter_mut().zip(z).for_each(|(x, z)| *x = I::store(x.load().wrapping_add(z))),
-        Outcome::Voted { threshold, limit } => weights.iter_mut().zip(z).for_each(|(weight, z)| {
-            let x = weight.load();
-            let step = i32::from(z >= threshold && x < limit) - i32::from(z <= -threshold && x > -limit);
-            *weight = I::store(x + step);
-        }),
-    }
+    weights.iter_mut().zip(z).for_each(|(weight, z)| *weight = outcome.of(*weight, z));
 }

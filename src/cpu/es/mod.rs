@@ -2,6 +2,7 @@
 
 mod directions;
 mod lattice;
+mod lattice_low_rank;
 mod low_rank;
 mod multiply;
 mod sample;
@@ -11,6 +12,7 @@ mod sums;
 
 pub(crate) use directions::CpuDirections;
 pub(crate) use lattice::CpuLattice;
+pub(crate) use lattice_low_rank::CpuLatticeLowRank;
 pub(crate) use low_rank::CpuLowRank;
 pub(crate) use sample::CpuSample;
 pub(crate) use sep_cma::CpuSepCma;

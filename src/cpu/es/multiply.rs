@@ -36,7 +36,7 @@ impl CpuLowRank {
         y: &mut ViewMut<'_, P>,
     ) -> Result<()> {
         let (x, y) = (host(x), host_mut(y));
-        check_multiplication::<P>(of, terms.len(), x.as_ptr().addr() as u64, y.as_ptr().addr() as u64)?;
+        check_multiplication::<P, P>(of, terms.len(), x.as_ptr().addr() as u64, y.as_ptr().addr() as u64)?;
         if y.is_empty() {
             return Ok(());
         }

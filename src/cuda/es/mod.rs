@@ -2,6 +2,7 @@
 
 mod directions;
 mod lattice;
+mod lattice_low_rank;
 mod low_rank;
 mod sample;
 mod sep_cma;
@@ -9,9 +10,11 @@ mod shape;
 mod sums;
 mod tables;
 mod terms;
+mod tiles;
 
 pub(crate) use directions::CudaDirections;
 pub(crate) use lattice::CudaLattice;
+pub(crate) use lattice_low_rank::CudaLatticeLowRank;
 pub(crate) use low_rank::CudaLowRank;
 pub(crate) use sample::CudaSample;
 pub(crate) use sep_cma::CudaSepCma;
