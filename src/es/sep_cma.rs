@@ -177,12 +177,14 @@ impl<R: Real> SepCma<R> {
         self.adapting.adapt(&self.constants, generation, &mut arrays, &mut numbers, &mut partials)
     }
 
-    /// Gives the elements of a tensor variances that make their deviations these, but for rounding; what they become. On CUDA the
-    /// host waits for the device.
+    /// Gives the elements of a tensor variances that make their deviations these, but for rounding, and a path of the variances that
+    /// begins anew; what the deviations become. On CUDA the host waits for the device.
     pub(super) fn set_deviation(&mut self, tensor: usize, deviation: &[R]) -> Result<Vec<R>> {
         let sigma = R::from_f64(self.numbers.to_vec()?[0]);
         let variances: Vec<R> = deviation.iter().map(|s| (*s / sigma) * (*s / sigma)).collect();
-        self.kept[0][tensor].write(&variances)?;
+        let [all_variances, _, all_paths] = &mut self.kept;
+        all_variances[tensor].write(&variances)?;
+        all_paths[tensor].write(&vec![R::from_f64(0.0); deviation.len()])?;
         Ok(variances.into_iter().map(|c| sigma * sqrt(c)).collect())
     }
 }

@@ -2,7 +2,7 @@
 
 use gradus::element::Element;
 use gradus::es::{Adaptation, Search, SearchSettings};
-use gradus::optim::{State, Tensor};
+use gradus::optim::{Array, State, Tensor};
 use gradus::{Buffer, ViewMut};
 use half::{bf16, f16};
 
@@ -249,6 +249,36 @@ fn deviations_may_be_set() {
         let [means, deviations] = distribution(&search);
         let ratio = deviations[0][1] / deviations[0][0];
         assert!(means[0][2] == 3.0 && deviations[0][2] == 0.0 && (4.0..64.0).contains(&ratio), "{device}: {ratio}");
+    }
+}
+
+/// So they may be when paths have grown, whose tensor begins anew, but no other.
+#[test]
+fn deviations_may_be_set_in_any_generation() {
+    for device in devices() {
+        let list = [Tensor::new(3), Tensor::new(2).id(1)];
+        let mut search = Search::<f64>::new(device, settings(Adaptation::SepCmaEs, 6), &list).unwrap();
+        (0..4).for_each(|_| search.tell(&LOSSES).unwrap());
+        let path = |search: &Search<f64>, id: u32| {
+            let state = search.state().unwrap();
+            let Some(Array::F64(path)) = state.get(&format!("tensor.{id}.0.variance_path")) else { unreachable!() };
+            path.clone()
+        };
+        let other = path(&search, 1);
+        assert!(other.iter().chain(&path(&search, 0)).all(|p| *p != 0.0), "{device}");
+        search.set_deviation(0, &[0.25, 1e-6, 0.0]).unwrap();
+        assert_eq!((path(&search, 0), path(&search, 1)), (vec![0.0; 3], other), "{device}");
+        let before = distribution(&search)[0][0].clone();
+        for generation in 0..3 {
+            search.tell(&LOSSES).unwrap();
+            let [means, deviations] = distribution(&search).map(|of_tensors| of_tensors[0].clone());
+            assert!(means[2] == before[2] && deviations[2] == 0.0, "{device}: {means:?}, {deviations:?}");
+            let moved = (means[1] - before[1]).abs();
+            assert!(
+                generation > 0 || (1e-7..1e-5).contains(&deviations[1]) && moved < 1e-5,
+                "{device}: {deviations:?}"
+            );
+        }
     }
 }
 
