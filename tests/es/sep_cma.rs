@@ -282,6 +282,40 @@ fn deviations_may_be_set_in_any_generation() {
     }
 }
 
+/// Where losses are equal, members rank in their order.
+#[test]
+fn equal_losses_rank_by_their_members() {
+    let state = |losses: [f64; 6]| {
+        let mut search = search::<f64>(&cpus()[0], settings(Adaptation::SepCmaEs, 6), &[(0, 0, 50, 0, 0)]);
+        search.tell(&losses).unwrap();
+        search.state().unwrap()
+    };
+    const NAN: f64 = f64::NAN;
+    for (losses, ranks) in [
+        ([2.0; 6], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ([NAN; 6], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ([1.0, 0.0, 1.0, 0.0, 1.0, 0.0], [3.0, 0.0, 4.0, 1.0, 5.0, 2.0]),
+        ([NAN, f64::INFINITY, NAN, f64::INFINITY, -0.0, 0.0], [4.0, 2.0, 5.0, 3.0, 0.0, 1.0]),
+    ] {
+        assert!(state(losses) == state(ranks), "{losses:?}");
+    }
+}
+
+/// Where all losses are equal, the best half are any half, and σ has no reason to grow or to shrink.
+#[test]
+fn on_a_flat_loss_the_step_size_stays() {
+    let logs = [0, 1, 2, 3, 4, 5, 6, 7].map(|seed| {
+        let settings = SearchSettings { seed, sigma: 1.0, ..settings(Adaptation::SepCmaEs, 10) };
+        let mut search = Search::<f64>::new(&cpus()[0], settings, &[Tensor::new(10)]).unwrap();
+        (0..100).for_each(|_| search.tell(&[3.0; 10]).unwrap());
+        let state = search.state().unwrap();
+        let Some(Array::F64(sigma)) = state.get("sigma") else { unreachable!() };
+        sigma[0].ln()
+    });
+    let mean = logs.iter().sum::<f64>() / 8.0;
+    assert!(mean > 0.1_f64.ln() && mean < 10.0_f64.ln(), "logarithms {logs:?} of the step sizes");
+}
+
 /// However many members there are, and however near to the mean the best of them, variances stay positive.
 #[test]
 fn many_members_leave_no_variance_below_zero() {
