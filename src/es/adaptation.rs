@@ -41,7 +41,8 @@ pub enum Adaptation {
         shaping: Option<Shaping>,
     },
     /// Separable CMA-ES (Ros & Hansen 2008), whose letters follow; n members, of which the better half count, with positive weights
-    /// w of ranks that sum to 1, which [`Shaping::CmaWeights`] of different losses are the negatives of:
+    /// w of ranks that sum to 1, which [`Shaping::CmaWeights`] of different losses are the negatives of. The weights are those of
+    /// Hansen's tutorial (2016, arXiv 1604.00772), all other constants those of the paper:
     ///
     /// * `m += σ·√C ⊙ Σ wᵢ·zᵢ`
     /// * `p_σ = (1 - c_σ)·p_σ + √(c_σ(2 - c_σ)μ_eff)·Σ wᵢ·zᵢ`

@@ -14,7 +14,8 @@ use crate::memory::{Buffer, ViewMut};
 use crate::optim::Listed;
 use crate::rng::Distribution;
 
-/// What the numbers of elements d and of members come to (Ros & Hansen 2008), by the letters of the paper.
+/// What the numbers of elements d and of members come to, by the letters of Ros & Hansen 2008; μ_eff is of the weights of Hansen's
+/// tutorial (2016, arXiv 1604.00772).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Constants {
     pub(crate) mu_eff: f64,
