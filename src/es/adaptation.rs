@@ -1,3 +1,5 @@
+use std::cmp::Ordering;
+
 use super::adapt::Adapting;
 use super::{Shaping, Term};
 use crate::error::{Error, Result};
@@ -38,8 +40,9 @@ pub enum Adaptation {
         /// What stands in place of the losses. Without it, a pair with a loss that is not finite is left out, and of N.
         shaping: Option<Shaping>,
     },
-    /// Separable CMA-ES with the numbers of its paper (Ros & Hansen 2008), whose letters follow; n members, of which the better half
-    /// count, with positive weights w of ranks that sum to 1, which [`Shaping::CmaWeights`] are the negatives of:
+    /// Separable CMA-ES (Ros & Hansen 2008), whose letters follow; n members, of which the better half count, with positive weights
+    /// w of ranks that sum to 1, which [`Shaping::CmaWeights`] of different losses are the negatives of. The weights are those of
+    /// Hansen's tutorial (2016, arXiv 1604.00772), all other constants those of the paper:
     ///
     /// * `m += σ·√C ⊙ Σ wᵢ·zᵢ`
     /// * `p_σ = (1 - c_σ)·p_σ + √(c_σ(2 - c_σ)μ_eff)·Σ wᵢ·zᵢ`
@@ -55,6 +58,9 @@ pub enum Adaptation {
     /// | c | `(d + 2)/3 · (2/(μ_eff(d + √2)²) + (1 - 1/μ_eff)·min(1, (2μ_eff - 1)/((d + 2)² + μ_eff)))`, at most 1 |
     /// | χ | `√d·(1 - 1/(4d) + 1/(21d²))` |
     /// | h | 1 while `|p_σ|` is less than `(1.4 + 2/(d + 1))·χ·√(1 - (1 - c_σ)^(2(g + 1)))` in generation g, else 0 |
+    ///
+    /// Equal losses rank in the order of their members, and a NaN behind all numbers, so that every generation has the weights that
+    /// μ_eff is of: where all losses are equal, the length of `p_σ` comes to χ in the mean, and σ wanders instead of shrinking.
     ///
     /// Deviations are σ√C. An update is four launches, and what is kept beside mean and deviations 16 (32) bytes an element. A norm goes over
     /// all elements, added in f64 in an order that the tensors alone decide: shards on several machines do not search as one.
@@ -158,7 +164,10 @@ impl Adaptation {
                 };
                 pairs.iter().map(one).collect()
             }
-            Self::SepCmaEs => negated(weights(Shaping::CmaWeights, losses)?).into_iter().map(|w| [w, w]).collect(),
+            Self::SepCmaEs => {
+                let weights = Shaping::CmaWeights.weights(&ranks(losses))?;
+                weights.into_iter().map(|w| [-f64::from(w); 2]).collect()
+            }
         };
         let used = || numbers.iter().enumerate().filter(|(_, numbers)| **numbers != [0.0, 0.0]);
         let terms = used().map(|(number, [coefficient, _])| noise(*coefficient, number)).collect();
@@ -178,14 +187,30 @@ pub(super) fn weights(shaping: Shaping, losses: &[f64]) -> Result<Vec<f64>> {
     Ok(shaping.weights(&rounded)?.into_iter().map(f64::from).collect())
 }
 
-/// How many different losses are better than each; a NaN is worse than infinity.
+/// The order of two losses; a NaN is worse than infinity.
+fn compared(a: f64, b: f64) -> Ordering {
+    a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
+}
+
+/// The members from the best on, those of equal losses in their order.
+fn sorted(losses: &[f64]) -> Vec<usize> {
+    let mut members: Vec<usize> = (0..losses.len()).collect();
+    members.sort_by(|&a, &b| compared(losses[a], losses[b]));
+    members
+}
+
+/// How many different losses are better than each.
 fn places(losses: &[f64]) -> Vec<f32> {
-    let compared = |a: f64, b: f64| a.partial_cmp(&b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()));
-    let mut sorted: Vec<usize> = (0..losses.len()).collect();
-    sorted.sort_by(|&a, &b| compared(losses[a], losses[b]));
     let mut places = vec![0.0; losses.len()];
-    for equals in sorted.chunk_by(|&a, &b| compared(losses[a], losses[b]).is_eq()).zip(0_u32..) {
+    for equals in sorted(losses).chunk_by(|&a, &b| compared(losses[a], losses[b]).is_eq()).zip(0_u32..) {
         equals.0.iter().for_each(|&member| places[member] = equals.1 as f32);
     }
     places
+}
+
+/// How many members are before each.
+fn ranks(losses: &[f64]) -> Vec<f32> {
+    let mut ranks = vec![0.0; losses.len()];
+    sorted(losses).into_iter().zip(0_u32..).for_each(|(member, rank)| ranks[member] = rank as f32);
+    ranks
 }

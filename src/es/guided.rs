@@ -13,7 +13,9 @@ use crate::rng::{Address, Distribution, Purpose};
 /// Q is never formed. Each of its columns is a sum of directions, with coefficients that follow from their inner products, so that a
 /// perturbation is a noise, for a [`Perturbation`](super::Perturbation), and coefficients of the directions as they are, for
 /// [`Directions`](super::Directions); and so is the estimate, for an [`Estimator`](super::Estimator) and `Directions`. A direction
-/// that the ones before it span, but for 10⁻⁵ of its length, counts for nothing; without directions, α counts as 1.
+/// that the ones before it span, but for 10⁻⁵ of its length, counts for nothing; without directions, α counts as 1. The products are
+/// to be summed in f64: the square of that bound, 10⁻¹⁰ of a product, is below the rounding of f32, by which a direction that others
+/// span would seem to have a part of its own.
 ///
 /// ε is the noise of [`Pairs`], ε' that of the elements 0, 1, ... of tensor 0, for [`Purpose::SUBSPACE`].
 ///
@@ -91,7 +93,7 @@ const WHAT: &str = "guided ES";
 const LEAST: f64 = 1e-10;
 
 impl Guided {
-    /// Pairs over so many elements, and directions with these inner products over all of them, \[k×k\].
+    /// Pairs over so many elements, and directions with these inner products over all of them, summed in f64, \[k×k\].
     ///
     /// Errors: α that is not from 0 to 1; β that is not positive and finite; no element; inner products that are no square matrix
     /// or not finite.

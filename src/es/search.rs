@@ -165,7 +165,8 @@ impl<Q: Element> Search<Q> {
 
     /// Sets the deviations of a tensor; an element of deviation 0 stays where it is.
     ///
-    /// Those of [`Adaptation::SepCmaEs`] are rounded to what variances make of them, and the host waits for the device.
+    /// Those of [`Adaptation::SepCmaEs`] are rounded to what variances make of them, `p_c` of the tensor becomes 0, and the host waits for
+    /// the device.
     ///
     /// Errors: no such tensor; another length; a deviation that is below 0 or not finite; the driver refuses.
     pub fn set_deviation(&mut self, tensor: usize, deviation: &[Q::Real]) -> Result<()> {

@@ -14,7 +14,8 @@ use crate::memory::{Buffer, ViewMut};
 use crate::optim::Listed;
 use crate::rng::Distribution;
 
-/// What the numbers of elements d and of members come to (Ros & Hansen 2008), by the letters of the paper.
+/// What the numbers of elements d and of members come to, by the letters of Ros & Hansen 2008; μ_eff is of the weights of Hansen's
+/// tutorial (2016, arXiv 1604.00772).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Constants {
     pub(crate) mu_eff: f64,
@@ -177,12 +178,14 @@ impl<R: Real> SepCma<R> {
         self.adapting.adapt(&self.constants, generation, &mut arrays, &mut numbers, &mut partials)
     }
 
-    /// Gives the elements of a tensor variances that make their deviations these, but for rounding; what they become. On CUDA the
-    /// host waits for the device.
+    /// Gives the elements of a tensor variances that make their deviations these, but for rounding, and a path of the variances that
+    /// begins anew; what the deviations become. On CUDA the host waits for the device.
     pub(super) fn set_deviation(&mut self, tensor: usize, deviation: &[R]) -> Result<Vec<R>> {
         let sigma = R::from_f64(self.numbers.to_vec()?[0]);
         let variances: Vec<R> = deviation.iter().map(|s| (*s / sigma) * (*s / sigma)).collect();
-        self.kept[0][tensor].write(&variances)?;
+        let [all_variances, _, all_paths] = &mut self.kept;
+        all_variances[tensor].write(&variances)?;
+        all_paths[tensor].write(&vec![R::from_f64(0.0); deviation.len()])?;
         Ok(variances.into_iter().map(|c| sigma * sqrt(c)).collect())
     }
 }

@@ -9,7 +9,11 @@ use crate::error::{Error, ErrorKind, Result};
 /// | `TruncatedEs` | a window | the window's noise | no: what earlier windows did is left out |
 /// | `Pes` (Vicol et al. 2021, Algorithm 2) | a window | the sum of all noises of the episode so far | yes |
 /// | `Gpes` (Li et al. 2023, GPES_K) | so many windows of an episode | the same | yes |
-/// | `Nres` (Li et al. 2023, Algorithm 1) | an episode | the same, which is one noise | yes, with the least variance of these |
+/// | `Nres` (Li et al. 2023, Algorithm 1) | the windows that begin in an episode | the same, which is one noise or two | yes |
+///
+/// An episode that begins inside a window begins with the window's noise, and has a new one from the next window on, whatever the
+/// noise has served. Where episodes begin with windows, `Nres` has one noise an episode, and in the paper the least variance of the
+/// three that are unbiased, under its assumptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Unroll {
@@ -19,7 +23,8 @@ pub enum Unroll {
     Pes,
     /// Generalised persistent evolution strategies: between `Pes`, one window, and `Nres`.
     Gpes {
-        /// Windows of an episode that a noise serves, at least 1; a first one that is not whole is counted.
+        /// Windows of an episode that a noise serves, at least 1, of those that begin in it: a part of a window that an episode
+        /// begins in is not counted. With 1 it is `Pes`; with as many as an episode has, `Nres`.
         windows: u32,
     },
     /// Noise-reuse evolution strategies.
@@ -42,7 +47,7 @@ pub struct InnerStep {
 /// the particle has had in the episode of that step, each once.
 ///
 /// Noise is not stored, and neither is ξ: a particle keeps which windows' noises it has had, and ξ is drawn again as terms of an
-/// [`Estimator`](super::Estimator). An episode that ends inside a window leaves the rest of the window to the next one, which
+/// [`Estimator`](super::Estimator). An episode that ends inside a window leaves the rest of the window to the next one, whose ξ
 /// begins with the noise that its first steps were made with, and not with 0.
 ///
 /// ```
@@ -87,7 +92,7 @@ pub struct UnrolledEs {
 struct Particle {
     /// The windows whose noises it has had in its episode; the last is that of this window.
     noises: Vec<u64>,
-    /// Windows of the episode that the last of them has served.
+    /// Windows that the last of them has served.
     served: u32,
 }
 
@@ -166,14 +171,14 @@ impl Particle {
     /// From the window of these steps to the window of this number.
     fn go_on(&mut self, unroll: Unroll, steps: &[InnerStep], next: u64) {
         self.served += 1;
-        if steps.iter().any(|step| step.ended) {
+        let has_ended = steps.iter().any(|step| step.ended);
+        if has_ended {
             // Steps behind the end are the first of an episode, made with this window's noise.
             let ends_with_it = steps.last().is_some_and(|step| step.ended);
             let dropped = if ends_with_it { self.noises.len() } else { self.noises.len() - 1 };
             self.noises.drain(..dropped);
-            self.served = 1;
         }
-        let is_over = match unroll {
+        let has_served = match unroll {
             Unroll::TruncatedEs => {
                 self.noises.clear();
                 true
@@ -182,7 +187,7 @@ impl Particle {
             Unroll::Gpes { windows } => self.served >= windows,
             Unroll::Nres => false,
         };
-        if is_over || self.noises.is_empty() {
+        if has_ended || has_served {
             self.noises.push(next);
             self.served = 0;
         }

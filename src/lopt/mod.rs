@@ -47,8 +47,9 @@
 //!
 //! # What it costs
 //!
-//! `28·H + H² + 2·H` multiplications an element: the normaliser and the features of time are folded into the first layer, once a
-//! tensor. States are 4 numbers of the arithmetic type an element, 7 where second moments are not factored, and 9 a row and column.
+//! `28·H + H² + 2·H` multiplications an element, and `28·H + H² + 4·H` with [`Form::Star`]: the normaliser and the features of time are
+//! folded into the first layer, once a tensor. States are 4 numbers of the arithmetic type an element, 7 where second moments are not
+//! factored, and 9 a row and column.
 
 pub(crate) mod arithmetic;
 mod network;

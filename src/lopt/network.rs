@@ -6,6 +6,7 @@ use safetensors::tensor::{Dtype as FileDtype, SafeTensors, View as FileView};
 use super::arithmetic::INPUTS;
 use super::{Form, Settings};
 use crate::error::{Error, Result, count};
+use crate::fmath::exp;
 
 /// What errors call it.
 const WHAT: &str = "network";
@@ -135,7 +136,7 @@ impl Network {
     /// The decays of momenta, of the squares, and of the factored squares.
     pub(super) fn decays(&self, settings: &Settings) -> [Vec<f64>; 3] {
         let learned = &self.parameters[self.parameters.len() - 7..];
-        let decay = |(initial, delta): (&f64, &f32)| 1.0 - (1.0 - initial) * (10.0 * f64::from(*delta)).exp();
+        let decay = |(initial, delta): (&f64, &f32)| 1.0 - (1.0 - initial) * exp(10.0 * f64::from(*delta));
         let momentum = settings.momentum_decays.iter().zip(learned).map(decay).collect();
         let squares = |initial: &[f64], learned: &[f32]| -> Vec<f64> {
             initial.iter().zip(learned).map(decay).map(|beta| beta.clamp(0.0, 1.0)).collect()

@@ -2,7 +2,7 @@
 
 use gradus::element::Element;
 use gradus::es::{Adaptation, Search, SearchSettings};
-use gradus::optim::{State, Tensor};
+use gradus::optim::{Array, State, Tensor};
 use gradus::{Buffer, ViewMut};
 use half::{bf16, f16};
 
@@ -250,6 +250,70 @@ fn deviations_may_be_set() {
         let ratio = deviations[0][1] / deviations[0][0];
         assert!(means[0][2] == 3.0 && deviations[0][2] == 0.0 && (4.0..64.0).contains(&ratio), "{device}: {ratio}");
     }
+}
+
+/// So they may be when paths have grown, whose tensor begins anew, but no other.
+#[test]
+fn deviations_may_be_set_in_any_generation() {
+    for device in devices() {
+        let list = [Tensor::new(3), Tensor::new(2).id(1)];
+        let mut search = Search::<f64>::new(device, settings(Adaptation::SepCmaEs, 6), &list).unwrap();
+        (0..4).for_each(|_| search.tell(&LOSSES).unwrap());
+        let path = |search: &Search<f64>, id: u32| {
+            let state = search.state().unwrap();
+            let Some(Array::F64(path)) = state.get(&format!("tensor.{id}.0.variance_path")) else { unreachable!() };
+            path.clone()
+        };
+        let other = path(&search, 1);
+        assert!(other.iter().chain(&path(&search, 0)).all(|p| *p != 0.0), "{device}");
+        search.set_deviation(0, &[0.25, 1e-6, 0.0]).unwrap();
+        assert_eq!((path(&search, 0), path(&search, 1)), (vec![0.0; 3], other), "{device}");
+        let before = distribution(&search)[0][0].clone();
+        for generation in 0..3 {
+            search.tell(&LOSSES).unwrap();
+            let [means, deviations] = distribution(&search).map(|of_tensors| of_tensors[0].clone());
+            assert!(means[2] == before[2] && deviations[2] == 0.0, "{device}: {means:?}, {deviations:?}");
+            let moved = (means[1] - before[1]).abs();
+            assert!(
+                generation > 0 || (1e-7..1e-5).contains(&deviations[1]) && moved < 1e-5,
+                "{device}: {deviations:?}"
+            );
+        }
+    }
+}
+
+/// Where losses are equal, members rank in their order.
+#[test]
+fn equal_losses_rank_by_their_members() {
+    let state = |losses: [f64; 6]| {
+        let mut search = search::<f64>(&cpus()[0], settings(Adaptation::SepCmaEs, 6), &[(0, 0, 50, 0, 0)]);
+        search.tell(&losses).unwrap();
+        search.state().unwrap()
+    };
+    const NAN: f64 = f64::NAN;
+    for (losses, ranks) in [
+        ([2.0; 6], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ([NAN; 6], [0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+        ([1.0, 0.0, 1.0, 0.0, 1.0, 0.0], [3.0, 0.0, 4.0, 1.0, 5.0, 2.0]),
+        ([NAN, f64::INFINITY, NAN, f64::INFINITY, -0.0, 0.0], [4.0, 2.0, 5.0, 3.0, 0.0, 1.0]),
+    ] {
+        assert!(state(losses) == state(ranks), "{losses:?}");
+    }
+}
+
+/// Where all losses are equal, the best half are any half, and σ has no reason to grow or to shrink.
+#[test]
+fn on_a_flat_loss_the_step_size_stays() {
+    let logs = [0, 1, 2, 3, 4, 5, 6, 7].map(|seed| {
+        let settings = SearchSettings { seed, sigma: 1.0, ..settings(Adaptation::SepCmaEs, 10) };
+        let mut search = Search::<f64>::new(&cpus()[0], settings, &[Tensor::new(10)]).unwrap();
+        (0..100).for_each(|_| search.tell(&[3.0; 10]).unwrap());
+        let state = search.state().unwrap();
+        let Some(Array::F64(sigma)) = state.get("sigma") else { unreachable!() };
+        sigma[0].ln()
+    });
+    let mean = logs.iter().sum::<f64>() / 8.0;
+    assert!(mean > 0.1_f64.ln() && mean < 10.0_f64.ln(), "logarithms {logs:?} of the step sizes");
 }
 
 /// However many members there are, and however near to the mean the best of them, variances stay positive.

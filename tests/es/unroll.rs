@@ -45,17 +45,54 @@ fn a_noise_serves_an_episode_or_windows_of_it() {
         let ended = window == 2;
         assert_eq!(shares(&mut es, &[step(1.0, ended), step(5.0, false)]), [(0, 3.0)]);
     }
-    // The next episode has begun with it, and goes on with it.
-    assert_eq!(shares(&mut es, &[step(1.0, false), step(5.0, true)]), [(0, 3.0)]);
+    // The next episode has begun with it, and goes on with a noise of its own.
+    assert_eq!(es.terms(0).unwrap()[0].step, 3);
+    assert_eq!(shares(&mut es, &[step(1.0, false), step(5.0, true)]), [(0, 3.0), (3, 3.0)]);
     assert_eq!(es.terms(0).unwrap()[0].step, 4);
     assert_eq!(shares(&mut es, &[step(1.0, false), step(5.0, false)]), [(4, 3.0)]);
 
     let mut es = one(Unroll::Gpes { windows: 2 });
     let windows =
-        [false, false, true, false, false].map(|ended| shares(&mut es, &[step(1.0, ended), step(1.0, false)]));
-    let expected: [&[(u64, f64)]; 5] =
-        [&[(0, 1.0)], &[(0, 1.0)], &[(0, 0.5), (2, 1.0)], &[(2, 1.0)], &[(2, 1.0), (4, 1.0)]];
+        [false, false, true, false, false, false].map(|ended| shares(&mut es, &[step(1.0, ended), step(1.0, false)]));
+    let expected: [&[(u64, f64)]; 6] = [
+        &[(0, 1.0)],
+        &[(0, 1.0)],
+        &[(0, 0.5), (2, 1.0)],
+        &[(2, 1.0), (3, 1.0)],
+        &[(2, 1.0), (3, 1.0)],
+        &[(2, 1.0), (3, 1.0), (5, 1.0)],
+    ];
     assert_eq!(windows.each_ref().map(Vec::as_slice), expected);
+}
+
+/// Episodes of two windows, at whatever step of a window they end.
+#[test]
+fn an_episode_has_a_new_noise() {
+    for unroll in [Unroll::Nres, Unroll::Gpes { windows: 9 }] {
+        for (age, expected) in
+            [[0, 0, 2, 2, 4, 4], [0, 0, 2, 2, 4, 4], [0, 1, 1, 3, 3, 5], [0, 1, 1, 3, 3, 5]].into_iter().enumerate()
+        {
+            let mut es = one(unroll);
+            let found = [0, 1, 2, 3, 4, 5].map(|window| {
+                let noise = es.terms(0).unwrap()[0].step;
+                es.end_window(&[1, 2].map(|t| step(1.0, (age + 2 * window + t).is_multiple_of(4)))).unwrap();
+                noise
+            });
+            assert_eq!(found, expected, "{unroll:?}, {age} steps into an episode");
+        }
+    }
+}
+
+/// Noises that serve one window are those of persistent evolution strategies, those that serve all those of noise reuse.
+#[test]
+fn windows_of_a_noise_lead_from_pes_to_nres() {
+    for (windows, other) in [(1, Unroll::Pes), (u32::MAX, Unroll::Nres)] {
+        let [mut es, mut other] = [Unroll::Gpes { windows }, other].map(one);
+        for window in 0..30 {
+            let steps = [0, 1, 2].map(|t| step(f64::from(t), (3 * window + t) % 7 == 0));
+            assert_eq!(es.end_window(&steps).unwrap(), other.end_window(&steps).unwrap(), "window {window}");
+        }
+    }
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The same bits on every device, whatever the type, the shapes and the tensors beside.
 
 use gradus::element::Element;
-use gradus::lopt::Form;
+use gradus::lopt::{Form, Network};
+use gradus::optim::Array;
 use half::{bf16, f16};
 
 use crate::common::devices::{cpus, devices};
@@ -84,6 +85,26 @@ fn any_number_of_neurons_has_the_same_bits() {
     for hidden in [1, 5, 8, 9, 15, 32, 33, 64] {
         same::<f32>(hidden, Form::SmallFc, &[&[5, 3], &[2]]);
         same::<f64>(hidden, Form::Star, &[&[3, 4]]);
+    }
+}
+
+/// The exponential of a learned decay is the crate's own: the same on every machine. Behind a step with the gradient 1 a momentum is
+/// the share of what is new.
+#[test]
+fn decays_have_the_same_bits_on_every_machine() {
+    let mut model = Model::<f64>::new(&cpus()[0], 1, Form::SmallFc, &[&[]]);
+    for k in 0..200_u16 {
+        let delta = 0.25 + f32::from(k) / 512.0;
+        let mut parameters = network(1, Form::SmallFc).parameters().to_vec();
+        let position = parameters.len() - 7;
+        parameters[position] = delta;
+        let network = Network::new(1, Form::SmallFc, parameters).unwrap();
+        model.optimizer.set(settings(Form::SmallFc), &network).unwrap();
+        model.optimizer.reset().unwrap();
+        model.step(&[vec![1.0]]);
+        let beta = 1.0 - (1.0 - 0.9) * gradus::fmath::exp(10.0 * f64::from(delta));
+        let state = model.optimizer.state().unwrap();
+        assert_eq!(state.get("tensor.0.m0"), Some(&Array::F64(vec![1.0 - beta])), "delta {delta}");
     }
 }
 
