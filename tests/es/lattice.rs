@@ -18,7 +18,7 @@ fn few_places() -> Vec<Place> {
 }
 
 /// So many terms, some of which are bounded, wrap around, or come to nothing.
-fn lattice_terms(count: usize) -> Vec<LatticeTerm> {
+pub fn lattice_terms(count: usize) -> Vec<LatticeTerm> {
     let multipliers = [1, -2, 3, i32::MAX, i32::MIN, 0, -1, 100, 7];
     let scales = [20.0, 0.6, -300.0, 2.5, 1e9, 40.0, 1e38, 0.01, -1.5];
     let terms = terms(count).into_iter().enumerate();

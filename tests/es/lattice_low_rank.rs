@@ -7,21 +7,9 @@ use gradus::{Buffer, Device, Error, View, ViewMut};
 use crate::common::data::{Numbers, seed};
 use crate::common::devices::{cpus, devices};
 use crate::common::memory::Guarded;
+use crate::lattice::lattice_terms;
 use crate::low_rank::{PLACES, Place, matrices};
 use crate::model::{same, terms};
-
-/// So many terms, some of whose numbers are bounded, and some of which wrap around or come to nothing.
-fn lattice_terms(count: usize) -> Vec<LatticeTerm> {
-    let multipliers = [1, -2, 3, i32::MAX, i32::MIN, 0, -1, 100, 7];
-    let scales = [20.0, 0.6, -300.0, 2.5, 1e9, 40.0, 16.0, 0.01, -1.5];
-    let terms = terms(count).into_iter().enumerate();
-    terms
-        .map(|(k, term)| LatticeTerm {
-            multiplier: multipliers[k % 9],
-            term: Term { coefficient: scales[k % 9], ..term },
-        })
-        .collect()
-}
 
 /// Numbers of column k of a factor of a term: A where the side is 0, B where it is 1, which holds for some steps.
 fn factor(
@@ -258,10 +246,9 @@ fn rows_are_multiplied() {
                         _ => noise.multiply_transposed(0, &terms, &read, &mut to),
                     }
                     .unwrap();
-                    drop(to);
                     let what =
                         format!("{group} rows of {count} terms of rank {rank}, {sizes:?}, side {side} on {device}");
-                    same(&[of_y.elements()], &[expected.clone()], &what);
+                    same(&[of_y.elements()], std::slice::from_ref(&expected), &what);
                 }
             }
         }
