@@ -1,7 +1,6 @@
 // What surrounds a rule in a step: the schedule of its learning rate, averages of the parameters, Lookahead.
 // twin: src/step/mod.rs, src/step/schedule.rs
 #pragma once
-#include "core/chunk.cuh"
 #include "rules/common.cuh"
 
 constexpr double AVERAGE_NONE = 0.0;
@@ -102,15 +101,3 @@ struct Around {
         return fma(s.momentum_kept, momentum, s.momentum_returned * before);
     }
 };
-
-// The part of what surrounds the rule, in step t of the tensor and `step` of the optimizer; returns the factor of the rate.
-template <class Real>
-__device__ double tick_around_as(const double* group, uint64_t t, uint64_t step, double* carry_row, Real* to) {
-    const auto hyper = read_record<Around::Hyper>(group);
-    const double lr_factor = Around::lr_factor(hyper, step);
-    auto carry = read_record<Around::Carry>(carry_row);
-    const auto scalars = Around::tick(hyper, t, carry);
-    write_record<double>(carry, carry_row);
-    write_record<double>(scalars, to);
-    return lr_factor;
-}

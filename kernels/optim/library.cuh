@@ -1,10 +1,23 @@
 // What kernels of rules call: functions that are long, and seldom called. A rule's PTX has none of them; it goes on where that of
 // optim/library.cu ends.
 #pragma once
+#include "core/chunk.cuh"
 #include "es/term.cuh"
 #include "optim/around.cuh"
 
-// tick_around_as of optim/around.cuh.
+// The part of what surrounds the rule, in step t of the tensor and `step` of the optimizer; returns the factor of the rate.
+template <class Real>
+__device__ double tick_around_as(const double* group, uint64_t t, uint64_t step, double* carry_row, Real* to) {
+    const auto hyper = read_record<Around::Hyper>(group);
+    const double lr_factor = Around::lr_factor(hyper, step);
+    auto carry = read_record<Around::Carry>(carry_row);
+    const auto scalars = Around::tick(hyper, t, carry);
+    write_record<double>(carry, carry_row);
+    write_record<double>(scalars, to);
+    return lr_factor;
+}
+
+// The same, which only optim/library.cu has.
 extern "C" __device__ double tick_around_f32(const double* group, uint64_t t, uint64_t step, double* carry_row, f32* to);
 extern "C" __device__ double tick_around_f64(const double* group, uint64_t t, uint64_t step, double* carry_row, f64* to);
 

@@ -210,7 +210,8 @@ impl<R: Rule, P: Pair<G>, G: Element<Real = P::Real>> Optimizer<R, P, G> {
     ///
     /// The gradient is what an [`Estimator<P::Real>`](crate::es::Estimator) of these tensors writes, by their ids and first elements,
     /// in the arithmetic type, not rounded to `G`: a step with that estimate as its gradient gives the same bits. A rule that takes a
-    /// second gradient is given none; one that takes noise draws it, as in [`step`](Self::step).
+    /// second gradient is given none; one that takes noise draws it, as in [`step`](Self::step). A step that is captured in a graph
+    /// is replayed with its terms, and with later settings.
     ///
     /// ```
     /// use gradus::es::{Distribution, Estimate, Pairs, Weighting};

@@ -52,9 +52,10 @@ impl Property for Drawn {
             (Distribution::Rademacher, terms(9, 20)),
             (Distribution::Uniform, terms(1, 1 << 33)),
             (Distribution::Hadamard, terms(3, 30)),
-            (Distribution::Normal, terms(0, 0)),
         ];
-        for device in devices() {
+        // The instruction sets of the CPU part where parts are drawn, which is the same for every type of parameter.
+        let skipped = if P::DTYPE == Dtype::F32 { 0 } else { cpus().len() - 1 };
+        for device in &devices()[skipped..] {
             let mut lockstep = Lockstep::<P, G>::new(subject, device, &groups(subject));
             for (size, first, group) in TENSORS {
                 lockstep.add_shard(size, first, group);
@@ -81,13 +82,13 @@ impl Property for DrawnByThreads {
         if (P::DTYPE, G::DTYPE) != (Dtype::F32, Dtype::F32) {
             return;
         }
-        let terms = terms(2, 7);
-        for threads in [1, 3] {
+        for (threads, count) in [(1, 2), (3, 2), (3, 0)] {
+            let terms = terms(count, 7);
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let mut lockstep = Lockstep::<P, G>::new(subject, &Device::cpu(), &groups(subject));
             lockstep.add_shard(5 * CHUNK + 77, 61, 0);
             pool.install(|| lockstep.step_estimate(Estimate { distribution: Distribution::Normal, terms: &terms }));
-            lockstep.check(&format!("a step with {threads} threads"));
+            lockstep.check(&format!("a step by {count} terms with {threads} threads"));
         }
     }
 }

@@ -118,12 +118,14 @@ impl Square {
         inverse
     }
 
+    /// The greatest sum of a column's magnitudes; NaN where there is one.
     pub fn norm_1(&self) -> f64 {
         let mut sums = vec![0.0; self.order];
         for row in self.at.chunks_exact(self.order) {
             sums.iter_mut().zip(row).for_each(|(sum, x)| *sum += x.abs());
         }
-        sums.into_iter().fold(0.0, f64::max)
+        // Alone, `f64::max` would leave a NaN out.
+        if sums.iter().any(|sum| sum.is_nan()) { f64::NAN } else { sums.into_iter().fold(0.0, f64::max) }
     }
 
     pub fn norm(&self) -> f64 {

@@ -169,19 +169,43 @@ impl CpuLatticeLowRank {
         for term in terms {
             let left = self.columns(term, shard.id, Side::Left, shard.first_row + row as u64, rows)?;
             let right = self.columns(term, shard.id, Side::Right, shard.first_column, columns)?;
-            for (i, sums) in sums.chunks_exact_mut(columns.max(1)).enumerate() {
-                products.fill(0);
-                for (left, right) in left.iter().zip(&right) {
-                    products.iter_mut().zip(right).for_each(|(product, &b)| *product += left[i] * b);
-                }
-                for (sum, &product) in sums.iter_mut().zip(&products) {
-                    let noise = divided(product.into(), shift) as i32;
-                    *sum = sum.wrapping_add(term.multiplier.wrapping_mul(noise));
-                }
-            }
+            let (multiplier, products, sums) = (term.multiplier, &mut products, &mut sums);
+            self.cpu.run(Fold { left: &left, right: &right, multiplier, shift, products, sums });
         }
         weights.iter_mut().zip(sums).for_each(|(weight, z)| *weight = outcome.of(*weight, z));
         Ok(())
+    }
+}
+
+/// Adds the noise of a term to the sums of a strip, compiled for each instruction set.
+struct Fold<'a> {
+    /// The columns of the factors.
+    left: &'a [Vec<i32>],
+    right: &'a [Vec<i32>],
+    multiplier: i32,
+    shift: u32,
+    /// Room for a row.
+    products: &'a mut [i32],
+    sums: &'a mut [i32],
+}
+
+impl WithSimd for Fold<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let Self { left, right, multiplier, shift, products, sums } = self;
+        // Products of factors are far below 2³¹.
+        let half = (1 << shift) >> 1;
+        for (i, sums) in sums.chunks_exact_mut(products.len().max(1)).enumerate() {
+            products.fill(0);
+            for (left, right) in left.iter().zip(right) {
+                products.iter_mut().zip(right).for_each(|(product, &b)| *product += left[i] * b);
+            }
+            for (sum, &product) in sums.iter_mut().zip(&*products) {
+                *sum = sum.wrapping_add(multiplier.wrapping_mul((product + half) >> shift));
+            }
+        }
     }
 }
 
