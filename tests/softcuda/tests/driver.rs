@@ -10,6 +10,8 @@ mod device;
 mod environment;
 #[path = "driver/errors.rs"]
 mod errors;
+#[path = "shipped/files.rs"]
+mod files;
 #[path = "driver/kernels.rs"]
 mod kernels;
 #[path = "driver/streams.rs"]

@@ -2,6 +2,8 @@
 
 #[path = "front/errors.rs"]
 mod errors;
+#[path = "shipped/files.rs"]
+mod files;
 #[path = "front/forms.rs"]
 mod forms;
 #[path = "front/fuzz.rs"]

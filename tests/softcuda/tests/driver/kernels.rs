@@ -1,12 +1,10 @@
 //! Modules, functions, and launches.
 
-use std::fs;
-use std::path::{Path, PathBuf};
-
 use cudarc::driver::sys::{CUfunction_attribute as Attribute, CUresult};
 use cudarc::driver::{CudaContext, LaunchConfig, PushKernelArg};
 use cudarc::nvrtc::Ptx;
 
+use crate::files::files;
 use crate::support::{add, alone, assert_code, function, one_thread};
 
 #[test]
@@ -158,12 +156,8 @@ fn cooperative_launches_must_fit() {
 fn the_shipped_modules_load() {
     let alone = alone();
     let context = CudaContext::new(0).unwrap();
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../kernels/ptx");
-    let files = fs::read_dir(folder).unwrap().map(|file| file.unwrap().path());
-    let modules: Vec<PathBuf> = files.filter(|file| file.extension().is_some_and(|name| name == "ptx")).collect();
-    assert!(!modules.is_empty());
-    for file in modules {
-        let loaded = context.load_module(Ptx::from_src(fs::read_to_string(&file).unwrap()));
-        assert!(loaded.is_ok(), "{}: {}", file.display(), alone.driver.load_log());
+    for (name, text) in files() {
+        let loaded = context.load_module(Ptx::from_src(text));
+        assert!(loaded.is_ok(), "{name}: {}", alone.driver.load_log());
     }
 }

@@ -2,7 +2,7 @@
 
 use softcuda::{front, valid};
 
-use crate::shipped::files;
+use crate::files::files;
 use crate::support::{HEAD, kernel};
 
 /// Parses, and checks what parsed.
