@@ -1,5 +1,5 @@
-// Integer weights plus sums of integer noises of low rank, votes of these, and rows multiplied by them. Twins of
-// src/cpu/es/lattice_low_rank.rs and src/cpu/es/lattice_multiply.rs.
+// Integer weights plus sums of integer noises of low rank, votes of these, and rows multiplied by them. Twin of
+// src/cpu/es/lattice_low_rank.rs.
 //
 //   to = from + sum m_j e_j modulo 2^bits, e = round(A B' / 2^shift), halves up, or
 //   to = from + sign(z) where |z| is at least a threshold, z = sum m_j e_j, unless it is at a limit

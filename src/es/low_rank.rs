@@ -24,8 +24,8 @@ use crate::rng::Distribution;
 /// | LOZO (Chen et al. 2024: U·Vᵀ, V drawn anew every ν steps) | [`set_hold`](Self::set_hold) of ν; U·Vᵀ is `√r·E` |
 ///
 /// The number in row i and column k of a factor is that of the element `(2k + s)·2³³ + i` of the tensor of the matrix' id, for
-/// [`Purpose::FACTORS`](crate::rng::Purpose::FACTORS), s being 0 for A and 1 for B: the first columns of a noise are the noise of lower rank, and a shard's noise
-/// is that part of the whole.
+/// [`Purpose::FACTORS`](crate::rng::Purpose::FACTORS), s being 0 for A and 1 for B: the first columns of a noise are the noise of
+/// lower rank, and a shard's noise is that part of the whole.
 ///
 /// Every element is summed in f32 (f64 for f64) in the order of the terms, in each in the order of the columns: `fma(a·A, B, x)`,
 /// where `a/√r` is rounded, then its product with the number of A, then each `fma`. One launch on CUDA, whatever the number of
